@@ -1,0 +1,28 @@
+# cmake --install: the programs, the headers and the CMake package `locald-runtime`.
+include(CMakePackageConfigHelpers)
+
+get_property(libraries GLOBAL PROPERTY LOCALD_LIBRARIES)
+install(TARGETS ${libraries} EXPORT locald-runtime ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS locald RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(LOCALD_BACKEND_LINUX)
+  install(TARGETS locald-shim RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(
+  DIRECTORY ${PROJECT_SOURCE_DIR}/core
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/locald-runtime
+  FILES_MATCHING
+  PATTERN "*.hpp")
+install(DIRECTORY ${PROJECT_BINARY_DIR}/generated/core DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/locald-runtime)
+install(
+  EXPORT locald-runtime
+  NAMESPACE locald::
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/locald-runtime
+  FILE locald-runtime-targets.cmake)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/locald-runtime-config.cmake.in
+                              ${PROJECT_BINARY_DIR}/locald-runtime-config.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/locald-runtime)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/locald-runtime-config-version.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/locald-runtime-config.cmake
+              ${PROJECT_BINARY_DIR}/locald-runtime-config-version.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/locald-runtime)

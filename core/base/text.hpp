@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace locald {
+
+/// `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so the result is always valid JSON.
+std::string json_quote(std::string_view text);
+
+/// `text` cut at every `separator`; empty parts stay, an empty text gives one empty part.
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+/// `text` without blanks, tabs and line ends at both ends.
+std::string_view trim(std::string_view text) noexcept;
+
+/// All of `text` as a decimal number without sign or blanks; nothing when it is anything else or does not fit.
+std::optional<std::uint64_t> parse_u64(std::string_view text) noexcept;
+
+/// A container id: `[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}`. Checked before an id becomes part of any path.
+bool is_container_id(std::string_view text) noexcept;
+
+/// Throws Error(invalid) that names `id` and the grammar unless is_container_id(id).
+void check_container_id(std::string_view id);
+
+}  // namespace locald

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/posix/unique_fd.hpp"
+
+namespace locald::shim {
+
+/// Which hierarchies this host has, read from /proc/self/mountinfo and /proc/self/cgroup.
+enum class CgroupLayout { none, v1, hybrid, v2 };
+
+/// The cgroups of one container: one directory on v2, one a controller on v1 and hybrid. A container without any (no
+/// rights, no hierarchy) has an empty one.
+class Cgroup {
+public:
+    Cgroup() = default;
+
+    /// The directories that create() would make: absolute, to be written into the state before the first of them
+    /// exists.
+    static std::vector<std::string> plan(const oci::Spec& spec, const std::string& id);
+    /// Makes the directories and writes every limit of linux.resources.
+    /// Without rights: a warning in warnings() when nothing was asked, else Error that names limit, file and remedy.
+    static Cgroup create(const oci::Spec& spec, const std::vector<std::string>& planned);
+    /// The cgroups of a container that exists, from its state.
+    static Cgroup from_paths(std::vector<std::string> paths);
+
+    /// The v2 directory to be born in (CLONE_INTO_CGROUP), opened O_PATH; empty when there is none.
+    const posix::UniqueFd& birth_place() const noexcept { return v2_; }
+    /// Moves a process into every v1 directory, and into the v2 one when it was not born there.
+    void attach(pid_t pid, bool born_in_v2) const;
+    /// Kills all that is in it (cgroup.kill; v1: freeze, kill, thaw) and waits until it is empty.
+    void kill_all() const;
+    /// rmdir, deepest first, children too, EBUSY retried for a while. Only what create() made.
+    void remove() const;
+    /// True when the kernel killed something here for memory.
+    bool oom_killed() const;
+    std::vector<pid_t> processes() const;
+
+    const std::vector<std::string>& paths() const noexcept { return paths_; }
+    const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+
+private:
+    std::vector<std::string> paths_;
+    std::vector<std::string> warnings_;
+    posix::UniqueFd v2_;
+};
+
+}  // namespace locald::shim

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,10 +35,11 @@ struct ChildOptions {
     bool new_process_group = false;        ///< so that a terminal's Ctrl-C reaches it only through us
 };
 
-/// One child process; kills and waits for it when destroyed, unless it was waited for or released.
+/// One child process; kills and waits for it when destroyed, unless it was waited for or released. One thread may wait
+/// while others send signals: a signal never reaches a process that has taken the number of a child already gone.
 class Child {
 public:
-    Child() = default;
+    Child() noexcept;
     /// @throws Error that names argv[0]: command_not_found, not_executable, …
     static Child start(const ChildOptions& options);
     Child(Child&& other) noexcept;
@@ -55,8 +58,9 @@ public:
     void release() noexcept { pid_ = -1; }
 
 private:
+    struct Outcome;
     int pid_ = -1;
-    std::optional<ExitStatus> status_;
+    std::unique_ptr<Outcome> outcome_;
 };
 
 /// What a short command said.

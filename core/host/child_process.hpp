@@ -28,11 +28,11 @@ struct InheritedHandle {
 
 /// What is started and what it inherits. Nothing else crosses: no other descriptor, no environment, default signals.
 struct ChildOptions {
-    std::vector<std::string> argv;         ///< argv[0] is a path; PATH is never searched
-    std::vector<std::string> env;          ///< NAME=value, the whole environment
-    std::string cwd;                       ///< empty: ours
-    std::vector<InheritedHandle> handles;  ///< 0, 1 and 2 are /dev/null when not named here
-    bool new_process_group = false;        ///< so that a terminal's Ctrl-C reaches it only through us
+    std::vector<std::string> argv{};         ///< argv[0] is a path; PATH is never searched
+    std::vector<std::string> env{};          ///< NAME=value, the whole environment
+    std::string cwd{};                       ///< empty: ours
+    std::vector<InheritedHandle> handles{};  ///< 0, 1 and 2 are /dev/null when not named here
+    bool new_process_group = false;          ///< so that a terminal's Ctrl-C reaches it only through us
 };
 
 /// One child process; kills and waits for it when destroyed, unless it was waited for or released. One thread may wait

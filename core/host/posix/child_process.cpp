@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <climits>
 #include <csignal>
+#include <cstring>
 #include <mutex>
 
 #include "core/base/error.hpp"
@@ -60,7 +61,8 @@ public:
         if (const int err = ::posix_spawnattr_init(&attributes_); err != 0) throw_errno(err, "prepare a child process");
         sigset_t all;
         sigset_t none;
-        ::sigfillset(&all);
+        // sigfillset leaves out the two signals glibc keeps for itself, and those it would then hand down ignored.
+        std::memset(&all, 0xff, sizeof all);
         ::sigemptyset(&none);
         ::posix_spawnattr_setsigdefault(&attributes_, &all);
         ::posix_spawnattr_setsigmask(&attributes_, &none);

@@ -1,0 +1,71 @@
+#include "backends/linux/environment.hpp"
+
+#include <unistd.h>
+
+#include "core/base/error.hpp"
+#include "core/base/log.hpp"
+#include "core/host/directories.hpp"
+
+namespace locald::backends {
+
+Environment::Environment(runtime::RuntimeChoice choice)
+    : choice_(std::move(choice)),
+      data_(choice_.data_directory.empty() ? host::data_directory() : choice_.data_directory),
+      runtime_(choice_.runtime_directory.empty() ? host::runtime_directory() : choice_.runtime_directory) {}
+
+image::Store& Environment::store() {
+    const std::lock_guard lock(mutex_);
+    if (!store_) store_ = std::make_unique<image::Store>(data_);
+    return *store_;
+}
+
+registry::Client& Environment::client() {
+    const std::lock_guard lock(mutex_);
+    if (!client_) client_ = std::make_unique<registry::Client>();
+    return *client_;
+}
+
+const Shim& Environment::shim() {
+    const std::lock_guard lock(mutex_);
+    if (!shim_) {
+        Shim found(find_program("locald-shim", choice_.shim), runtime_);
+        found.check_version(data_ + "/shim-version");
+        shim_ = std::move(found);
+    }
+    return *shim_;
+}
+
+const ContainerDirs& Environment::containers() {
+    const std::lock_guard lock(mutex_);
+    if (!containers_) containers_.emplace(data_);
+    return *containers_;
+}
+
+std::optional<posix::IdMaps> Environment::id_maps(bundle::UserNamespaceMode mode) const {
+    if (::geteuid() == 0) return std::nullopt;
+    return posix::caller_id_maps(mode == bundle::UserNamespaceMode::keep_id);
+}
+
+image::UnpackContext Environment::unpack_context(const std::optional<posix::IdMaps>& maps) {
+    image::UnpackContext context;
+    context.worker.argv = {find_program("locald", choice_.worker), "storage-worker"};
+    context.maps = maps;
+    return context;
+}
+
+void Environment::remove_container_directory(const std::string& path, const std::optional<posix::IdMaps>& maps) {
+    auto context = unpack_context(maps);
+    image::remove_mapped_tree(path, context);
+}
+
+void Environment::sweep() {
+    containers().sweep([this](const std::string& id) {
+        log(LogLevel::info, "remove what container " + id + " left");
+        const auto removed = shim().try_run({"delete", "--force", id});
+        if (!removed.status.ok()) log(LogLevel::warning, "remove what container " + id + " left: " + removed.err);
+        // Which of the two maps the container had is not known any more; the plain one covers the ids of both.
+        remove_container_directory(containers().path_of(id), id_maps(bundle::UserNamespaceMode::automatic));
+    });
+}
+
+}  // namespace locald::backends

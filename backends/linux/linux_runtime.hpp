@@ -1,0 +1,12 @@
+#pragma once
+
+#include <memory>
+
+#include "core/runtime/container_runtime.hpp"
+
+namespace locald::backends {
+
+/// Containers on this kernel, by locald-shim.
+std::unique_ptr<runtime::ContainerRuntime> make_linux_runtime(const runtime::RuntimeChoice& choice);
+
+}  // namespace locald::backends

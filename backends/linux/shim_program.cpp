@@ -1,0 +1,92 @@
+#include "backends/linux/shim_program.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/base/version.hpp"
+#include "core/host/directories.hpp"
+#include "core/posix/fs.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+/// What tells one file from another and from its own later versions.
+std::string identity_of(const std::string& path) {
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0) throw_errno(errno, "stat ", path);
+    return std::to_string(st.st_dev) + ":" + std::to_string(st.st_ino) + ":" + std::to_string(st.st_size) + ":" +
+           std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec) + " " + path + "\n";
+}
+
+std::string cached(const std::string& path) {
+    try {
+        return posix::read_file(path, 8192);
+    } catch (const Error&) {
+        return {};  // no cache is no error: the question is asked again
+    }
+}
+
+}  // namespace
+
+std::string find_program(const std::string& name, const std::string& given) {
+    std::vector<std::string> places;
+    if (!given.empty()) {
+        places.push_back(given);
+    } else {
+        const std::string own = host::own_executable();
+        places.push_back(own.substr(0, own.rfind('/') + 1) + name);
+        places.push_back(std::string(LOCALD_INSTALL_BINDIR) + "/" + name);
+    }
+    std::string looked_at;
+    for (const auto& place : places) {
+        if (::access(place.c_str(), X_OK) == 0) return place;
+        looked_at += (looked_at.empty() ? "" : ", ") + place + " (" + errno_text(errno) + ")";
+    }
+    throw Error(ErrorKind::not_found, "find the program " + name + ": " + looked_at)
+        .with_remedy("install it beside this program, or build it: cmake --build --preset release");
+}
+
+void Shim::check_version(const std::string& cache_file) const {
+    const std::string known = identity_of(program_) + std::string(version) + "\n";
+    if (cached(cache_file) == known) return;
+    host::ChildOptions options;
+    options.argv = {program_, "--shim-version"};
+    const auto answer = host::run_and_capture(options);
+    const std::string_view theirs = trim(answer.out);
+    if (!answer.status.ok() || theirs != version) {
+        throw Error(ErrorKind::unsupported,
+                    "version of " + program_ + ": found " + json_quote(theirs) + ", need " + json_quote(version))
+            .with_remedy("install locald and locald-shim from the same build");
+    }
+    try {
+        posix::replace_file_unsynced(cache_file, known, 0600);
+    } catch (const Error&) {  // a read-only store only costs the question again
+    }
+}
+
+host::ChildOptions Shim::command(const std::vector<std::string>& words) const {
+    host::ChildOptions options;
+    options.argv = {program_, "--root", root_};
+    options.argv.insert(options.argv.end(), words.begin(), words.end());
+    options.new_process_group = true;
+    return options;
+}
+
+host::Captured Shim::try_run(const std::vector<std::string>& words) const {
+    return host::run_and_capture(command(words));
+}
+
+std::string Shim::run(const std::vector<std::string>& words) const {
+    auto answer = try_run(words);
+    if (answer.status.ok()) return std::move(answer.out);
+    std::string_view line = trim(answer.err);
+    constexpr std::string_view prefix = "locald-shim: ";
+    if (line.starts_with(prefix)) line.remove_prefix(prefix.size());
+    const auto kind = line.find("does not exist") != std::string_view::npos ? ErrorKind::not_found : ErrorKind::system;
+    throw Error(kind, line.empty() ? program_ + " " + words.front() + " failed without a word" : std::string(line));
+}
+
+}  // namespace locald::backends

@@ -48,6 +48,7 @@ struct User {
 
 struct ConsoleSize {
     std::uint32_t height = 0, width = 0;  ///< character cells
+    std::string unknown{};
 };
 
 /// config.md, "Linux Process", capabilities: names such as CAP_KILL, in five sets.
@@ -60,6 +61,7 @@ struct Capabilities {
 struct Rlimit {
     std::string type;
     std::uint64_t soft = 0, hard = 0;
+    std::string unknown{};
 };
 
 struct Scheduler {
@@ -67,15 +69,18 @@ struct Scheduler {
     std::optional<std::int32_t> nice, priority;
     std::vector<std::string> flags;
     std::optional<std::uint64_t> runtime, deadline, period;  ///< nanoseconds
+    std::string unknown{};
 };
 
 struct IoPriority {
     std::string ioclass;  ///< IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE
     std::int32_t priority = 0;
+    std::string unknown{};
 };
 
 struct ExecCpuAffinity {
     std::string initial, final_;  ///< cpu lists, empty when absent
+    std::string unknown{};
 };
 
 /// config.md, "Process".
@@ -104,6 +109,7 @@ struct Hook {
     std::vector<std::string> args;
     std::vector<std::string> env;
     std::optional<std::int32_t> timeout;  ///< seconds, at least 1
+    std::string unknown{};
 };
 
 struct Hooks {
@@ -119,11 +125,13 @@ struct Hooks {
 struct Namespace {
     std::string type;
     std::string path;  ///< empty: a new one
+    std::string unknown{};
 };
 
 struct TimeOffset {
     std::int64_t secs = 0;
     std::uint32_t nanosecs = 0;
+    std::string unknown{};
 };
 
 /// config-linux.md, "Devices": type is c, b, u or p.
@@ -131,6 +139,7 @@ struct Device {
     std::string path, type;
     std::int64_t major = 0, minor = 0;
     std::optional<std::uint32_t> file_mode, uid, gid;
+    std::string unknown{};
 };
 
 /// config-linux.md, "Allowed Device list"; an absent major or minor means all.
@@ -139,12 +148,14 @@ struct DeviceRule {
     std::string type;  ///< a (or empty), c, b
     std::optional<std::int64_t> major, minor;
     std::string access;  ///< letters of rwm; empty means all
+    std::string unknown{};
 };
 
 struct MemoryResources {
     std::optional<std::int64_t> limit, reservation, swap, kernel, kernel_tcp;  ///< bytes, -1 unlimited
     std::optional<std::uint64_t> swappiness;
     std::optional<bool> disable_oom_killer, use_hierarchy, check_before_update;
+    std::string unknown{};
 };
 
 struct CpuResources {
@@ -155,38 +166,46 @@ struct CpuResources {
     std::optional<std::uint64_t> realtime_period;
     std::string cpus, mems;
     std::optional<std::int64_t> idle;
+    std::string unknown{};
 };
 
 struct WeightDevice {
     std::int64_t major = 0, minor = 0;
     std::optional<std::uint16_t> weight, leaf_weight;
+    std::string unknown{};
 };
 struct ThrottleDevice {
     std::int64_t major = 0, minor = 0;
     std::uint64_t rate = 0;
+    std::string unknown{};
 };
 struct BlockIoResources {
     std::optional<std::uint16_t> weight, leaf_weight;
     std::vector<WeightDevice> weight_device;
     std::vector<ThrottleDevice> throttle_read_bps, throttle_write_bps, throttle_read_iops, throttle_write_iops;
+    std::string unknown{};
 };
 
 struct HugepageLimit {
     std::string page_size;
     std::uint64_t limit = 0;
+    std::string unknown{};
 };
 
 struct InterfacePriority {
     std::string name;
     std::uint32_t priority = 0;
+    std::string unknown{};
 };
 struct NetworkResources {
     std::optional<std::uint32_t> class_id;
     std::vector<InterfacePriority> priorities;
+    std::string unknown{};
 };
 
 struct RdmaLimit {
     std::optional<std::uint32_t> hca_handles, hca_objects;
+    std::string unknown{};
 };
 
 /// config-linux.md, "Control groups".
@@ -207,12 +226,14 @@ struct SeccompArg {
     std::uint32_t index = 0;
     std::uint64_t value = 0, value_two = 0;
     std::string op;  ///< SCMP_CMP_…
+    std::string unknown{};
 };
 struct SeccompRule {
     std::vector<std::string> names;
     std::string action;  ///< SCMP_ACT_…
     std::optional<std::uint32_t> errno_ret;
     std::vector<SeccompArg> args;
+    std::string unknown{};
 };
 /// config-linux.md, "Seccomp".
 struct Seccomp {
@@ -235,15 +256,18 @@ struct IntelRdt {
 struct Personality {
     std::string domain;  ///< LINUX or LINUX32
     std::vector<std::string> flags;
+    std::string unknown{};
 };
 
 struct MemoryPolicy {
     std::string mode, nodes;
     std::vector<std::string> flags;
+    std::string unknown{};
 };
 
 struct NetDevice {
     std::string name;  ///< the name inside; empty keeps it
+    std::string unknown{};
 };
 
 /// config-linux.md.
@@ -286,5 +310,9 @@ std::string to_json(const Spec& spec, bool pretty = true);
 
 /// A process object alone (`exec --process`).
 Process parse_process(std::string_view json);
+std::string to_json(const Process& process, bool pretty = true);
+
+/// A resources object alone (`update --resources`); places start with `resources`.
+Resources parse_resources(std::string_view json);
 
 }  // namespace locald::oci

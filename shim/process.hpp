@@ -1,5 +1,10 @@
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "core/oci/runtime_spec.hpp"
 #include "core/posix/unique_fd.hpp"
 
@@ -11,17 +16,28 @@ namespace locald::shim {
 /// process.rlimits; a duplicate type is an error. Raising a hard limit needs CAP_SYS_RESOURCE in the first user
 /// namespace.
 void set_rlimits(const std::vector<oci::Rlimit>& limits);
+/// What can be said against the rlimits before anything is made: unknown names, duplicates, soft above hard.
+void check_rlimits(const std::vector<oci::Rlimit>& limits);
+/// The number of an RLIMIT_ name; -1 when unknown.
+int rlimit_number(const std::string& name);
+/// -1000..1000, written to /proc/thread-self/oom_score_adj: call it while /proc is still the host's.
 void set_oom_score_adj(int value);
 void set_scheduler(const oci::Scheduler& scheduler);
+/// What can be said against process.scheduler without asking the kernel.
+void check_scheduler(const oci::Scheduler& scheduler);
 void set_io_priority(const oci::IoPriority& priority);
 void set_personality(const oci::Personality& personality);
 void set_memory_policy(const oci::MemoryPolicy& policy);
+/// The numbers of a list such as `0-3,7`, each below `most`; empty when the text is anything else.
+std::vector<unsigned> parse_id_list(std::string_view text, unsigned most);
 /// linux.sysctl, checked against the namespaces the container has of its own and written through `proc`, a verified
 /// procfs.
 void check_sysctls(const oci::Spec& spec);
 void write_sysctls(const oci::Linux& config, const posix::UniqueFd& proc);
-/// uid, gid, additional gids, umask. setgroups that the single-id map denies is an error only when groups were asked
-/// for.
+/// A key in its dotted form: when its first separator is a slash, dots and slashes change roles (sysctl.d(5)).
+std::string sysctl_name(const std::string& key);
+/// umask (0022 when absent), additional gids, gid, uid, read back afterwards. setgroups that the single-id map denies
+/// is an error only when groups were asked for.
 void set_user(const oci::User& user);
 /// no_new_privs.
 void set_no_new_privileges();
@@ -32,5 +48,13 @@ void new_session_keyring(const std::string& name);
 /// only as an Error: command_not_found with `exec: "<name>": executable file not found in $PATH`, or not_executable
 /// with the kernel's words.
 [[noreturn]] void execute(const oci::Process& process);
+
+/// The path that execute() would try: args[0] itself when it has a slash, else found in PATH of `env`.
+/// @throws Error(command_not_found)
+std::string find_program(const std::string& name, const std::vector<std::string>& env);
+/// process.env with the last of several equal names kept, and HOME filled in from /etc/passwd when missing.
+std::vector<std::string> complete_environment(const oci::Process& process);
+/// The home directory of `uid` in the text of a passwd file; `/` when it has none.
+std::string home_in_passwd(std::string_view passwd, std::uint32_t uid);
 
 }  // namespace locald::shim

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/digest.hpp"
+
 namespace locald::oci::writer {
 
 using Json = nlohmann::ordered_json;
@@ -28,6 +30,8 @@ template <class T>
 Json write(const T& value) {
     return Json(value);
 }
+
+inline Json write(const Digest& digest) { return Json(digest.str()); }
 
 template <class T>
 Json write(const std::vector<T>& items) {

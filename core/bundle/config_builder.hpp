@@ -36,6 +36,7 @@ struct HostFacts {
     std::string cgroups_path;               ///< for linux.cgroupsPath; empty: none can be made
     std::string resolv_conf, hosts;         ///< texts of the host's files that apply
     std::string hostname;                   ///< the host's own name
+    std::string user_name;                  ///< the caller's, for his line in /etc/passwd under keep-id; may be empty
     std::string init_program;               ///< absolute path of the program behind `--init`
     std::vector<std::string> masked_globs;  ///< thermal_throttle directories and the like that exist here
 };

@@ -8,6 +8,7 @@
 
 #include "core/oci/image_spec.hpp"
 #include "core/oci/reference.hpp"
+#include "core/oci/runtime_spec.hpp"
 
 namespace locald::bundle {
 
@@ -48,6 +49,8 @@ struct RunOptions {
     std::uint64_t shm_bytes = 64U << 20U;
     NetworkMode network = NetworkMode::host;
     UserNamespaceMode userns = UserNamespaceMode::automatic;
+    std::optional<oci::ConsoleSize>
+        console_size;  ///< with tty: the size at the start; empty: the terminal's owner sets it
     bool tty = false, read_only = false, init = false, no_new_privileges = false;
 };
 

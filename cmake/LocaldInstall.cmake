@@ -14,7 +14,8 @@ install(
   DIRECTORY ${PROJECT_SOURCE_DIR}/core
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/locald-runtime
   FILES_MATCHING
-  PATTERN "*.hpp")
+  PATTERN "*.hpp"
+  PATTERN "json_*.hpp" EXCLUDE)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/generated/core DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/locald-runtime)
 install(
   EXPORT locald-runtime

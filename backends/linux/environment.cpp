@@ -19,10 +19,10 @@ image::Store& Environment::store() {
     return *store_;
 }
 
-registry::Client& Environment::client() {
+image::Puller& Environment::puller() {
     const std::lock_guard lock(mutex_);
-    if (!client_) client_ = std::make_unique<registry::Client>();
-    return *client_;
+    if (!puller_) puller_ = std::make_unique<image::Puller>();
+    return *puller_;
 }
 
 const Shim& Environment::shim() {

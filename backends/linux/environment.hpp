@@ -7,9 +7,9 @@
 
 #include "backends/linux/container_dir.hpp"
 #include "backends/linux/shim_program.hpp"
+#include "core/image/puller.hpp"
 #include "core/image/store.hpp"
 #include "core/image/unpack.hpp"
-#include "core/registry/client.hpp"
 #include "core/runtime/container_runtime.hpp"
 
 namespace locald::backends {
@@ -22,7 +22,7 @@ public:
     const std::string& data_directory() const noexcept { return data_; }
     const std::string& runtime_directory() const noexcept { return runtime_; }
     image::Store& store();
-    registry::Client& client();
+    image::Puller& puller();
     const Shim& shim();
     const ContainerDirs& containers();
 
@@ -41,7 +41,7 @@ private:
     std::string data_, runtime_;
     std::mutex mutex_;
     std::unique_ptr<image::Store> store_;
-    std::unique_ptr<registry::Client> client_;
+    std::unique_ptr<image::Puller> puller_;
     std::optional<Shim> shim_;
     std::optional<ContainerDirs> containers_;
 };

@@ -30,7 +30,7 @@ image::ImageRecord LinuxImages::fetch(const oci::ImageName& name, const oci::Pla
                                       const ProgressSink& progress, const CancelToken& cancel) {
     switch (name.kind) {
         case oci::ImageKind::registry:
-            return image::pull(env_.store(), env_.client(), name.reference, platform, progress, cancel);
+            return env_.puller().pull(env_.store(), name.reference, platform, progress, cancel);
         case oci::ImageKind::embedded:
             return image::import_embedded(env_.store(), name.text, hello::layout_tar());
         case oci::ImageKind::oci_layout:

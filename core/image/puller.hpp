@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+
+#include "core/base/progress.hpp"
+#include "core/image/store.hpp"
+#include "core/oci/reference.hpp"
+
+namespace locald::image {
+
+/// Pulls images with one registry client, whose connections and logins serve every call. For those who know the store
+/// and not the registry. Thread-safe.
+class Puller {
+public:
+    Puller();
+    ~Puller();
+    Puller(const Puller&) = delete;
+    Puller& operator=(const Puller&) = delete;
+
+    /// As image::pull() with a client of default options.
+    ImageRecord pull(Store& store, const oci::Reference& reference, const oci::Platform& platform,
+                     const ProgressSink& progress, const CancelToken& cancel);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace locald::image

@@ -93,8 +93,9 @@ Poco::Net::StreamSocket start_tls(const Poco::Net::StreamSocket& socket, const O
         not_trusted(origin, refusal.empty() ? e.displayText() : refusal);
     } catch (const Poco::Exception& e) {
         if (!refusal.empty()) not_trusted(origin, refusal);
-        throw NoTls(ErrorKind::unavailable, "TLS with " + origin.host_and_port() + ": " + e.displayText())
-            .with_remedy("name the registry as one to speak plain http to (option plain_http) if it has no TLS");
+        NoTls error(ErrorKind::unavailable, "TLS with " + origin.host_and_port() + ": " + e.displayText());
+        error.with_remedy("name the registry as one to speak plain http to (option plain_http) if it has no TLS");
+        throw error;  // not in one expression with with_remedy, which would throw a plain Error
     }
 }
 

@@ -7,11 +7,9 @@
 
 #include "core/oci/runtime_spec.hpp"
 #include "core/posix/unique_fd.hpp"
+#include "shim/cgroup_layout.hpp"
 
 namespace locald::shim {
-
-/// Which hierarchies this host has, read from /proc/self/mountinfo and /proc/self/cgroup.
-enum class CgroupLayout { none, v1, hybrid, v2 };
 
 /// The cgroups of one container: one directory on v2, one a controller on v1 and hybrid. A container without any (no
 /// rights, no hierarchy) has an empty one.
@@ -19,11 +17,16 @@ class Cgroup {
 public:
     Cgroup() = default;
 
-    /// The directories that create() would make: absolute, to be written into the state before the first of them
-    /// exists.
+    /// The directories of the processes that create() would make, one a hierarchy: absolute, to be written into the
+    /// state before the first of them exists. For our own caller's `…/<id>/c` the limits go to `<id>`, else to the same
+    /// directory: the rule is limits_place(). Empty when this user may make none; for an ordinary user in a delegated
+    /// v2 subtree a place there. Which hierarchies and why: hierarchies_for().
+    /// @throws Error(exists) when a directory is there and has processes, or is frozen
     static std::vector<std::string> plan(const oci::Spec& spec, const std::string& id);
     /// Makes the directories and writes every limit of linux.resources.
     /// Without rights: a warning in warnings() when nothing was asked, else Error that names limit, file and remedy.
+    /// Device rules that the kernel refuses to anybody but host root are passed over for him. On an error nothing
+    /// stays.
     static Cgroup create(const oci::Spec& spec, const std::vector<std::string>& planned);
     /// The cgroups of a container that exists, from its state.
     static Cgroup from_paths(std::vector<std::string> paths);
@@ -34,7 +37,8 @@ public:
     void attach(pid_t pid, bool born_in_v2) const;
     /// Kills all that is in it (cgroup.kill; v1: freeze, kill, thaw) and waits until it is empty.
     void kill_all() const;
-    /// rmdir, deepest first, children too, EBUSY retried for a while. Only what create() made.
+    /// rmdir, deepest first, children too, EBUSY retried for a while. Of the levels above only our own
+    /// (/locald/user-<uid>), when they are empty.
     void remove() const;
     /// True when the kernel killed something here for memory.
     bool oom_killed() const;

@@ -15,6 +15,8 @@
 
 namespace locald::image {
 
+struct UnpackContext;
+
 /// One named image of the store. `image ls` prints these.
 struct ImageRecord {
     std::string name;  ///< the long reference, or `oci:…`, `docker-archive:…`, `locald/hello`
@@ -70,8 +72,11 @@ public:
     ImageRecord tag(const std::string& name, const oci::Descriptor& manifest);
     /// Removes a name; its blobs go at the next collect_garbage(). @throws Error(not_found)
     void untag(const std::string& name);
-    /// Removes blobs and layers that no name, container or running pull needs.
-    GarbageReport collect_garbage(bool dry_run = false);
+    /// Removes blobs and layers that no name, container or running pull needs. A container needs the layers that its
+    /// `containers/<id>/config.json` names.
+    /// @param context  to remove layers with owners of the user namespace; without it they stay for a later call
+    /// @throws Error(unavailable) when leases are held for longer than a few seconds
+    GarbageReport collect_garbage(bool dry_run = false, UnpackContext* context = nullptr);
 
     bool has_blob(const Digest& digest) const;
     posix::UniqueFd open_blob(const Digest& digest) const;
@@ -79,13 +84,17 @@ public:
     std::string read_blob(const Digest& digest, std::size_t most = 16U << 20U) const;
     /// @param expected  empty: commit() takes what comes;  @param size  0: any
     BlobWriter new_blob(const Digest& expected = {}, std::uint64_t size = 0);
+    /// For a caller that verifies digest and size of all bytes itself before commit(), so that they are hashed once.
+    BlobWriter new_verified_blob(const Digest& digest, std::uint64_t size);
     /// A whole small blob.
     Digest put_blob(std::string_view bytes);
 
     oci::Manifest manifest_of(const ImageRecord& image) const;
     oci::ImageConfig config_of(const ImageRecord& image) const;
 
-    /// Keeps what a running pull or container needs from collect_garbage() while it lives.
+    /// Keeps what a running pull needs from collect_garbage() while it lives, and what a starting container needs until
+    /// its directory below `containers/` has the config.json that names its layers. Not for the life of a container:
+    /// collect_garbage() waits for leases.
     class Lease {
     public:
         Lease(Lease&&) noexcept;
@@ -100,8 +109,9 @@ public:
     };
     Lease lease() const;
 
+    struct Impl;  ///< internal to core/image
+
 private:
-    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -16,7 +16,9 @@ struct Bundle {
     oci::Spec spec;
     Digest manifest;                           ///< of the image; empty for a plain root filesystem
     std::vector<Digest> layers;                ///< diff ids, bottom first
-    std::map<std::string, std::string> files;  ///< beside config.json: `hosts`, `hostname`, `resolv.conf` → content
+    std::map<std::string, std::string> files;  ///< beside config.json, name → content: `hosts`, `hostname`,
+                                               ///< `resolv.conf`, at need `passwd` and `group`. Bind mounts name
+                                               ///< them relative to the bundle
     std::string stop_signal;                   ///< as the image or user says, SIGTERM when neither does
     std::vector<std::string> warnings;         ///< for people: what was lost or ignored
 };

@@ -94,12 +94,21 @@ std::uint32_t group_id(const std::string& group, const AccountFiles& accounts, c
         .with_remedy("give the group as a number");
 }
 
+/// True when `name` is one of the names between the commas. No copy is made: the list may be as long as the file.
+bool lists(std::string_view members, std::string_view name) noexcept {
+    for (;;) {
+        const auto comma = members.find(',');
+        if (members.substr(0, comma) == name) return true;
+        if (comma == std::string_view::npos) return false;
+        members.remove_prefix(comma + 1);
+    }
+}
+
 std::vector<std::uint32_t> supplementary_groups(std::string_view name, std::uint32_t primary,
                                                 const AccountFiles& accounts) {
     std::vector<std::uint32_t> gids;
     each_group(accounts, [&](std::string_view, std::uint32_t gid, std::string_view members) {
-        const auto all = split(members, ',');
-        if (gid == primary || std::find(all.begin(), all.end(), name) == all.end()) return false;
+        if (gid == primary || !lists(members, name)) return false;
         gids.push_back(gid);
         if (gids.size() <= most_groups) return false;
         throw Error(ErrorKind::invalid, "user \"" + std::string(name) +

@@ -151,7 +151,7 @@ TEST(Seccomp, NamesEveryCallOnce) {
         }
         for (const auto& rule : profile.syscalls) {
             if (!rule.args.empty()) {
-                EXPECT_EQ(count[rule.names.front()], 0) << rule.names.front();
+                EXPECT_FALSE(count.contains(rule.names.front())) << rule.names.front();
             }
         }
         for (const auto& [name, times] : count) EXPECT_EQ(times, 1) << name;

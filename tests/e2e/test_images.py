@@ -157,7 +157,12 @@ class Transfer(FreshStore):
 
     def test_import_of_a_docker_archive_keeps_its_name(self):
         self.assert_ok(self.who.locald("image", "import", f"docker-archive:{images.docker_archive()}"))
-        self.assertRegex(self.assert_ok(self.who.locald("image", "ls")).text, r"example\.com/busybox:1|docker-archive:")
+        self.assertIn("example.com/busybox:1", self.assert_ok(self.who.locald("image", "ls")).text)
+        self.assert_prints(self.who.container("--pull", "never", "example.com/busybox:1", "echo", "named"), "named\n")
+
+    def test_import_under_a_name_of_ones_own(self):
+        self.assert_ok(self.who.locald("image", "import", images.image(), "localhost/mine:2"))
+        self.assert_prints(self.who.container("--pull", "never", "localhost/mine:2", "echo", "mine"), "mine\n")
 
     def test_a_docker_archive_runs_directly(self):
         done = self.who.container(f"docker-archive:{images.docker_archive()}", "echo", "archived")
@@ -166,7 +171,7 @@ class Transfer(FreshStore):
     def test_export_to_a_tar_that_skopeo_reads(self):
         self.assert_ok(self.who.locald("image", "import", images.image()))
         target = self.who.home / "out.tar"
-        self.assert_ok(self.who.locald("image", "export", images.image(), "-o", target))
+        self.assert_ok(self.who.locald("image", "export", images.image(), target))
         done = self.assert_ok(self.who.run(["skopeo", "inspect", "--raw", f"oci-archive:{target}"]))
         self.assertIn("layers", json.loads(done.text))
         with tarfile.open(target) as tar:
@@ -175,7 +180,7 @@ class Transfer(FreshStore):
 
     def test_export_to_stdout_and_back(self):
         self.assert_ok(self.who.locald("image", "import", images.image()))
-        data = self.assert_ok(self.who.locald("image", "export", images.image(), "-o", "-")).out
+        data = self.assert_ok(self.who.locald("image", "export", images.image(), "-")).out
         path = self.who.write("back.tar", data)
         self.assert_ok(self.who.locald("image", "rm", images.image()))
         self.assert_ok(self.who.locald("image", "import", f"oci-archive:{path}"))

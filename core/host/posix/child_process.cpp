@@ -22,7 +22,8 @@ namespace locald::host {
 
 struct Child::Outcome {
     std::mutex mutex;  ///< guards the moment of reaping: afterwards the pid may be anybody's
-    std::optional<ExitStatus> status;
+    bool known = false;
+    ExitStatus status;
 };
 
 namespace {
@@ -174,7 +175,7 @@ Child& Child::operator=(Child&& other) noexcept {
 }
 
 Child::~Child() {
-    if (pid_ <= 0 || outcome_->status) return;
+    if (pid_ <= 0 || outcome_->known) return;
     ::kill(pid_, SIGKILL);
     while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
@@ -184,14 +185,14 @@ ExitStatus Child::wait() {
     if (pid_ <= 0) throw Error(ErrorKind::invalid, "wait for a child process: none was started");
     {
         const std::lock_guard lock(outcome_->mutex);
-        if (outcome_->status) return *outcome_->status;
+        if (outcome_->known) return outcome_->status;
     }
     siginfo_t info{};
     // The child is left unreaped here, outside of the lock, so that others can go on sending it signals.
     while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
     }
     const std::lock_guard lock(outcome_->mutex);
-    if (outcome_->status) return *outcome_->status;
+    if (outcome_->known) return outcome_->status;
     int raw = 0;
     pid_t reaped = -1;
     do {
@@ -202,7 +203,8 @@ ExitStatus Child::wait() {
         throw Error(ErrorKind::lost, "wait for process " + std::to_string(pid_) + ": " + errno_text(err), err);
     }
     outcome_->status = status_from(raw);
-    return *outcome_->status;
+    outcome_->known = true;
+    return outcome_->status;
 }
 
 std::optional<ExitStatus> Child::wait_for(std::chrono::milliseconds timeout) {
@@ -210,7 +212,7 @@ std::optional<ExitStatus> Child::wait_for(std::chrono::milliseconds timeout) {
     Handle pidfd;
     {
         const std::lock_guard lock(outcome_->mutex);
-        if (outcome_->status) return outcome_->status;
+        if (outcome_->known) return outcome_->status;
         pidfd = open_pidfd(pid_);
         if (!pidfd) throw_errno(errno, "open process ", std::to_string(pid_));
     }
@@ -228,7 +230,7 @@ std::optional<ExitStatus> Child::wait_for(std::chrono::milliseconds timeout) {
 void Child::signal(int number) const {
     if (pid_ <= 0) return;
     const std::lock_guard lock(outcome_->mutex);
-    if (outcome_->status) return;
+    if (outcome_->known) return;
     if (::kill(pid_, number) != 0 && errno != ESRCH) {
         throw_errno(errno, "send signal ", std::to_string(number), " to process ", std::to_string(pid_));
     }

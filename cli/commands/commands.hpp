@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+
+#include "cli/command.hpp"
+
+namespace locald::cli {
+
+// One file a command; table.cpp says how each is called.
+std::unique_ptr<CommandBody> make_container_run();
+std::unique_ptr<CommandBody> make_image_pull();
+std::unique_ptr<CommandBody> make_image_ls();
+std::unique_ptr<CommandBody> make_image_inspect();
+std::unique_ptr<CommandBody> make_image_rm();
+std::unique_ptr<CommandBody> make_image_import();
+std::unique_ptr<CommandBody> make_image_export();
+std::unique_ptr<CommandBody> make_bundle_prepare();
+std::unique_ptr<CommandBody> make_bundle_inspect();
+std::unique_ptr<CommandBody> make_doctor();
+std::unique_ptr<CommandBody> make_version();
+
+}  // namespace locald::cli

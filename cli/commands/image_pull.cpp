@@ -1,0 +1,43 @@
+#include "cli/commands/commands.hpp"
+#include "cli/commands/image_json.hpp"
+#include "cli/long_call.hpp"
+#include "cli/output.hpp"
+#include "core/oci/image_spec.hpp"
+#include "core/oci/reference.hpp"
+
+namespace locald::cli {
+
+namespace {
+
+class ImagePull final : public CommandBody {
+public:
+    void add_flags(FlagSet& flags) override {
+        flags.text("--platform", "OS/ARCH", platform_, "Take the image of this platform, like linux/arm64");
+        flags.flag("--json", json_, "Print what was fetched as a JSON object instead of its id");
+    }
+
+    int run(const Globals& globals, std::vector<std::string> operands) override {
+        const auto name = oci::parse_image_name(operands.at(0));
+        std::optional<oci::Platform> platform;
+        if (!platform_.empty()) platform = oci::parse_platform(platform_);
+        const auto runtime = runtime::make_runtime(globals.choice());
+        runtime::ImageSummary image;
+        const int code = run_long_call(globals.quiet, [&](const ProgressSink& progress, const CancelToken& cancel) {
+            image = runtime->images().pull(name, platform, progress, cancel);
+        });
+        if (code != 0) return code;
+        if (!globals.quiet) note(image.name + ": " + human_size(image.size) + " for " + image.platform);
+        print((json_ ? to_json(image).dump() : image.id) + "\n");
+        return 0;
+    }
+
+private:
+    std::string platform_;
+    bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<CommandBody> make_image_pull() { return make_body<ImagePull>(); }
+
+}  // namespace locald::cli

@@ -1,0 +1,68 @@
+#include <array>
+#include <limits>
+
+#include "cli/commands/commands.hpp"
+
+namespace locald::cli {
+
+namespace {
+
+constexpr std::size_t any_number = std::numeric_limits<std::size_t>::max();
+
+constexpr std::string_view image_forms =
+    "IMAGE is a name in a registry (alpine, ghcr.io/org/app:1.2, name@sha256:…), oci:DIR[:TAG], "
+    "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or locald/hello, which is built in and needs no network.";
+
+constexpr std::string_view run_help =
+    "IMAGE is a name in a registry (alpine, ghcr.io/org/app:1.2, name@sha256:…), oci:DIR[:TAG], "
+    "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or locald/hello, which is built in and needs no network. "
+    "Options end at IMAGE: what follows belongs to the program in the container.\n"
+    "\n"
+    "The container shares the host's network; ports it opens are host ports. It runs in the foreground: signals are "
+    "handed on to it, and it is removed when it ends.\n"
+    "\n"
+    "Exit status: that of the program, or 128 + the signal that ended it; 125 when locald failed, 126 when the program "
+    "cannot be executed, 127 when it does not exist.";
+
+constexpr std::string_view run_examples =
+    "locald container run locald/hello                         the built-in image: no network needed\n"
+    "locald container run -it alpine sh                        a shell\n"
+    "locald container run -v ./app:/app -w /app node npm test  your directory inside\n"
+    "locald container run -e PORT=8080 -m 512m my/app          the app answers on localhost:8080\n"
+    "locald container run -i alpine sort < names.txt           stdin and stdout as in any pipe\n"
+    "locald container run --rootfs ./rootfs /bin/sh -c id      a directory instead of an image";
+
+constexpr std::array commands{
+    Command{"container run", "Run a container in the foreground", "IMAGE [COMMAND [ARG...]]", 1, any_number, true,
+            run_help, run_examples, make_container_run},
+    Command{"image pull", "Fetch an image from a registry, a layout or an archive", "IMAGE", 1, 1, false, image_forms,
+            "locald image pull debian:12\nlocald image pull --platform linux/arm64 alpine", make_image_pull},
+    Command{"image ls", "List the images that are here", "", 0, 0, false, "", "", make_image_ls},
+    Command{"image inspect", "Show manifest and config of an image as JSON", "IMAGE|ID", 1, 1, false, "",
+            "locald image inspect alpine", make_image_inspect},
+    Command{"image rm", "Remove images by name or id", "IMAGE|ID...", 1, any_number, false,
+            "What no other image needs is removed with them.", "", make_image_rm},
+    Command{"image import", "Take an image from an OCI layout or an archive", "SOURCE [NAME]", 1, 2, false,
+            "SOURCE is an OCI layout directory or the file that `docker save` wrote, or one of oci:DIR[:TAG], "
+            "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]. NAME is what the image is called here; by default as "
+            "the archive says.",
+            "docker save -o app.tar app && locald image import app.tar\nlocald image import oci:./layout my/app:1",
+            make_image_import},
+    Command{"image export", "Write an image to an archive or an OCI layout", "IMAGE|ID PATH", 2, 2, false,
+            "PATH is a tar file to write, a directory when it ends in a slash, or - for stdout.",
+            "locald image export alpine alpine.tar\nlocald image export alpine layout/", make_image_export},
+    Command{"bundle prepare", "Make an OCI bundle that runc, crun and locald-shim run", "IMAGE DIR [COMMAND [ARG...]]",
+            2, any_number, true,
+            "DIR must be empty or not exist. The options are those of `locald container run` and end at IMAGE.",
+            "locald bundle prepare alpine ./bundle && sudo crun run -b ./bundle demo", make_bundle_prepare},
+    Command{"bundle inspect", "Check a bundle and show it as JSON", "DIR", 1, 1, false, "", "", make_bundle_inspect},
+    Command{"doctor", "Look at everything a container needs and say what is missing", "", 0, 0, false,
+            "Changes nothing. Exit status 1 when containers cannot run.", "", make_doctor},
+    Command{"version", "Show the version", "", 0, 0, false, "", "", make_version},
+};
+
+}  // namespace
+
+std::span<const Command> all_commands() { return commands; }
+
+}  // namespace locald::cli

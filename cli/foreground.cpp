@@ -1,0 +1,98 @@
+#include "cli/foreground.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+
+#include "cli/foreground_pump.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
+#include "core/base/error.hpp"
+#include "core/host/terminal.hpp"
+
+namespace locald::cli {
+
+namespace {
+
+/// Raw mode that is left even when this program crashes: faults put the terminal back before they end us.
+class GuardedRawMode {
+public:
+    explicit GuardedRawMode(int fd) : raw_(fd) {
+        active = &raw_;
+        for (std::size_t i = 0; i < faults.size(); ++i) {
+            struct sigaction action {};
+            action.sa_handler = [](int number) {
+                active->restore();
+                host::SignalQueue::die_by(number);
+            };
+            action.sa_flags = static_cast<int>(SA_RESETHAND);
+            ::sigaction(faults.at(i), &action, &before_.at(i));
+        }
+    }
+    ~GuardedRawMode() {
+        for (std::size_t i = 0; i < faults.size(); ++i) ::sigaction(faults.at(i), &before_.at(i), nullptr);
+        active = nullptr;
+    }
+    GuardedRawMode(const GuardedRawMode&) = delete;
+    GuardedRawMode& operator=(const GuardedRawMode&) = delete;
+
+private:
+    static constexpr std::array faults{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static inline host::RawMode* active = nullptr;
+    host::RawMode raw_;
+    std::array<struct sigaction, faults.size()> before_{};
+};
+
+runtime::Stdio stdio_for(const Foreground& how) {
+    runtime::Stdio stdio;
+    if (how.tty) {
+        stdio.mode = runtime::Stdio::Mode::pty;
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+            if (!host::is_terminal(fd)) continue;
+            stdio.size = host::terminal_size(fd);
+            break;
+        }
+    } else if (!how.interactive) {
+        stdio.in = -1;
+    }
+    return stdio;
+}
+
+}  // namespace
+
+int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& source,
+                      const bundle::RunOptions& options, const Foreground& how) {
+    const bool stdin_is_terminal = host::is_terminal(STDIN_FILENO);
+    if (how.tty && how.interactive && !stdin_is_terminal) {
+        throw Error(ErrorKind::invalid, "the input device is not a TTY")
+            .with_remedy("leave out -t, or -i, or run it in a terminal");
+    }
+    ForegroundPump pump(how.tty);
+    std::unique_ptr<runtime::ContainerHandle> container;
+    {
+        ProgressLine progress(how.quiet);
+        try {
+            container = runtime.run_container(source, options, stdio_for(how), progress.sink(), pump.cancel());
+        } catch (const Error& e) {
+            progress.clear();
+            const auto signal = pump.cancelled_by();
+            if (e.kind() != ErrorKind::cancelled || !signal) throw;
+            note(e.what());
+            return runtime::ExitStatus{0, *signal}.exit_code();
+        }
+    }
+    if (!how.quiet) {
+        for (const auto& warning : container->warnings()) note("warning: " + warning);
+    }
+    const GuardedRawMode raw(how.tty && how.interactive ? STDIN_FILENO : -1);
+    pump.attach(*container, how.tty && how.interactive, how.tty);
+    struct Finish {
+        ForegroundPump& pump;
+        ~Finish() { pump.finish(); }  // also before an error leaves, since the pump uses the container
+    };
+    const Finish finish{pump};
+    return container->wait().exit_code();
+}
+
+}  // namespace locald::cli

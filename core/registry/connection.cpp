@@ -25,7 +25,9 @@ constexpr std::size_t most_idle = 8;  // per origin
 /// A dead first address must not use up the user's patience when there is a second.
 constexpr auto impatient_timeout = 5s;
 /// A loopback server that speaks plain http may wait silently for the rest of what it takes for a request.
-constexpr auto loopback_handshake_timeout = 2s;
+constexpr auto loopback_handshake_timeout = 3s;
+/// Poco waits for its receive timeout so often before a handshake fails: in SSL_connect, in SSL_do_handshake, in poll.
+constexpr int waits_in_handshake = 3;
 
 Poco::Timespan timespan(std::chrono::milliseconds time) {
     return Poco::Timespan(std::chrono::duration_cast<std::chrono::microseconds>(time).count());
@@ -198,10 +200,11 @@ std::unique_ptr<Connection> connect_to(const Origin& origin, const ClientOptions
     try {
         if (!origin.secure()) return std::make_unique<Connection>(socket, origin, reach, proxy);
         if (proxy) socket = open_tunnel(socket, origin, *proxy);
-        const auto patience = is_loopback_name(origin.host)
-                                  ? std::min<std::chrono::seconds>(options.connect_timeout, loopback_handshake_timeout)
-                                  : options.connect_timeout;
-        socket.setReceiveTimeout(timespan(patience));
+        const std::chrono::milliseconds patience =
+            is_loopback_name(origin.host)
+                ? std::min<std::chrono::milliseconds>(options.connect_timeout, loopback_handshake_timeout)
+                : options.connect_timeout;
+        socket.setReceiveTimeout(timespan(patience / waits_in_handshake));
         socket = start_tls(socket, origin, options.ca_file);
         socket.setReceiveTimeout(timespan(options.idle_timeout));
         return std::make_unique<Connection>(socket, origin, reach, std::nullopt);

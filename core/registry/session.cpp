@@ -86,9 +86,8 @@ Response Session::get(const oci::Reference& reference, const std::string& path, 
         // nobody listens on 443 where a registry without a port serves on 80
         if (e.os_errno() != ECONNREFUSED || secure.origin.port == plain.origin.port) throw;
     }
-    Response response = get_at(plain, path, headers, cancel);
     remember("http");
-    return response;
+    return get_at(plain, path, headers, cancel);
 }
 
 Response Session::get_at(const Scope& scope, const std::string& path, const std::vector<Header>& headers,

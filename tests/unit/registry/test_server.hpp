@@ -7,16 +7,19 @@
 #include <Poco/Net/HTTPServerRequest.h>
 #include <Poco/Net/HTTPServerResponse.h>
 #include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/StreamSocket.h>
 #include <Poco/StreamCopier.h>
 #include <Poco/ThreadPool.h>
 
-#include <condition_variable>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -51,12 +54,22 @@ public:
         : handler_(std::move(handler)),
           threads_(2, 16),
           socket_(Poco::Net::SocketAddress("127.0.0.1", 0)),
-          server_(new Factory(*this), threads_, socket_, new Poco::Net::HTTPServerParams) {
+          server_(new Factory(*this), threads_, socket_, params()) {
         server_.start();
     }
     ~TestServer() {
+        // the accepting thread looks at the stop flag four times a second, or when somebody comes
+        std::thread visitor([address = socket_.address()] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            try {
+                const Poco::Net::StreamSocket visit(address);
+            } catch (const Poco::Exception&) {
+                return;  // it had stopped already
+            }
+        });
         server_.stopAll(true);
         threads_.joinAll();
+        visitor.join();
     }
     TestServer(const TestServer&) = delete;
     TestServer& operator=(const TestServer&) = delete;
@@ -64,6 +77,8 @@ public:
     unsigned port() const { return socket_.address().port(); }
     std::string authority() const { return "127.0.0.1:" + std::to_string(port()); }
     std::string url() const { return "http://" + authority(); }
+    /// How many connections were made that carried a request of http.
+    int connections() const { return static_cast<int>(peers_.size()); }
     std::vector<Seen> seen() const {
         const std::lock_guard lock(mutex_);
         return seen_;
@@ -82,16 +97,25 @@ public:
     }
 
 private:
+    static Poco::Net::HTTPServerParams* params() {
+        auto* out = new Poco::Net::HTTPServerParams;  // the server's own
+        // the client tries TLS first, whose bytes may look like the beginning of a request
+        out->setTimeout(Poco::Timespan(200'000));
+        return out;
+    }
+
     class Run : public Poco::Net::HTTPRequestHandler {
     public:
         explicit Run(TestServer& server) : server_(server) {}
         void handleRequest(Request& request, Response& response) override {
+            if (request.getMethod() != "GET" && request.getMethod() != "POST") return;  // a TLS hello in disguise
             Seen seen{request.getMethod(), request.getURI(), {}, {}};
             for (const auto& [name, value] : request) seen.headers[to_lower(name)] = value;
             Poco::StreamCopier::copyToString(request.stream(), seen.body);
             {
                 const std::lock_guard lock(server_.mutex_);
                 server_.seen_.push_back(seen);
+                server_.peers_.insert(request.clientAddress().toString());
             }
             server_.handler_(seen, response);
         }
@@ -111,6 +135,7 @@ private:
     Handler handler_;
     mutable std::mutex mutex_;
     std::vector<Seen> seen_;
+    std::set<std::string> peers_;
     Poco::ThreadPool threads_;
     Poco::Net::ServerSocket socket_;
     Poco::Net::HTTPServer server_;

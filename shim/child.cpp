@@ -1,0 +1,264 @@
+#include "shim/child.hpp"
+
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+
+#include "core/base/error.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/capabilities.hpp"
+#include "shim/devices.hpp"
+#include "shim/hooks.hpp"
+#include "shim/in_root.hpp"
+#include "shim/masks.hpp"
+#include "shim/mount_api.hpp"
+#include "shim/network.hpp"
+#include "shim/process.hpp"
+#include "shim/procfs.hpp"
+#include "shim/rootfs.hpp"
+#include "shim/seccomp.hpp"
+#include "shim/seccomp_packet.hpp"
+#include "shim/sync.hpp"
+#include "shim/terminal.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+/// The steps in their order, with what passes from one to the next.
+class Child {
+public:
+    Child(ChildPlan& plan, const UniqueFd& sync)
+        : plan_(plan), spec_(plan.spec), config_(*plan.spec.linux_), process_(*plan.spec.process), sync_(sync) {}
+
+    [[noreturn]] void run() {
+        die_with_parent();
+        if (::setsid() < 0) throw_errno(errno, "make a session");
+        enter_namespaces();
+        build_root();
+        runtime_hooks();
+        enter_root();
+        const std::string filter = wait_for(sync_, Sync::execute);
+        start_hooks();
+        become_user(filter);
+        execute(process_);
+    }
+
+private:
+    bool fresh(std::uint64_t flag) const noexcept { return plan_.namespaces.is_new(flag); }
+
+    void die_with_parent() const {
+        if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) throw_errno(errno, "set the parent-death signal");
+        check_peer(sync_);  // the parent that died before this line sends no signal any more
+    }
+
+    void enter_namespaces() {
+        if (fresh(CLONE_NEWUSER)) wait_for(sync_, Sync::mapped);
+        for (const auto& joined : plan_.namespaces.joined) {
+            if (joined.flag != CLONE_NEWUSER && joined.flag != CLONE_NEWPID) join_namespace(joined);
+        }
+        const bool in_user_namespace = plan_.namespaces.has(CLONE_NEWUSER);
+        if (!fresh(CLONE_NEWUSER)) {
+            // Others may be in the namespaces that were joined: nobody there may trace us or open our descriptors. In a
+            // new user namespace nobody else is, and there an undumpable process could not write its own /proc files.
+            if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
+        }
+        isolate_mounts(spec_);
+        if (in_user_namespace) {
+            // The sources may lie where only the caller himself may look: they are opened before his id is given up.
+            open_bind_sources(plan_.mounts);
+            root_ = mount_root(spec_, plan_.bundle);
+            become_namespace_root();
+            die_with_parent();  // a change of ids clears it
+        } else {
+            root_ = mount_root(spec_, plan_.bundle);
+            open_bind_sources(plan_.mounts);
+        }
+        if (fresh(CLONE_NEWTIME)) enter_new_time_namespace(config_.time_offsets);
+        if (fresh(CLONE_NEWNET)) bring_loopback_up();
+        if (!spec_.hostname.empty() && ::sethostname(spec_.hostname.data(), spec_.hostname.size()) != 0) {
+            throw_errno(errno, "set hostname ", spec_.hostname);
+        }
+        if (!spec_.domainname.empty() && ::setdomainname(spec_.domainname.data(), spec_.domainname.size()) != 0) {
+            throw_errno(errno, "set domainname ", spec_.domainname);
+        }
+    }
+
+    void enter_cgroups() {
+        if (plan_.wait_attached) {
+            wait_for(sync_, Sync::attached);
+            plan_.wait_attached = false;
+        }
+        if (fresh(CLONE_NEWCGROUP) && !has_cgroup_namespace_) {
+            if (::unshare(CLONE_NEWCGROUP) != 0) throw_errno(errno, "make a cgroup namespace");
+            has_cgroup_namespace_ = true;
+        }
+    }
+
+    void write_sysctls_by(const UniqueFd& proc) {
+        if (sysctls_written_ || config_.sysctl.empty()) return;
+        write_sysctls(config_, proc);
+        sysctls_written_ = true;
+    }
+
+    void build_root() {
+        ::umask(022);
+        make_mounts(plan_.mounts, MountPlace{root_, [this] { enter_cgroups(); }, plan_.namespaces.has(CLONE_NEWCGROUP),
+                                             [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
+        if (!sysctls_written_ && !config_.sysctl.empty()) write_sysctls_by(make_own_procfs());
+        if (wants_devices(spec_)) make_devices(root_, spec_, plan_.namespaces.has(CLONE_NEWUSER));
+        if (process_.terminal) {
+            terminal_ = open_terminal(root_, process_.console_size);
+            bind_console(root_, terminal_.slave);
+        }
+        make_directory_in_root(root_, process_.cwd);
+        enter_cgroups();
+    }
+
+    void runtime_hooks() {
+        if (plan_.runtime_hooks) {
+            send(sync_, Sync::mounted);
+            wait_for(sync_, Sync::hooked);
+        }
+        if (spec_.hooks && !spec_.hooks->create_container.empty()) {
+            plan_.state.pid = ::getpid();
+            run_hooks(spec_.hooks->create_container, "createContainer", oci::to_hook_json(plan_.state));
+        }
+    }
+
+    void enter_root() {
+        make_paths_readonly(root_, config_.readonly_paths);
+        mask_paths(root_, config_.masked_paths);
+        if (spec_.root->readonly) {
+            change_mount(root_, false, MOUNT_ATTR_RDONLY, 0, 0, "make the root filesystem read-only");
+        }
+        pivot_into(root_);
+        set_root_propagation(config_.rootfs_propagation);
+        if (process_.terminal) {
+            const UniqueFd console(plan_.console_fd);
+            send_master(console, terminal_);
+            enter_terminal(terminal_);
+            terminal_ = {};
+        }
+    }
+
+    void start_hooks() {
+        if (!spec_.hooks || spec_.hooks->start_container.empty()) return;
+        plan_.state.pid = ::getpid();
+        plan_.state.status = "created";
+        run_hooks(spec_.hooks->start_container, "startContainer", oci::to_hook_json(plan_.state));
+    }
+
+    void warn(const std::vector<std::string>& texts) const {
+        for (const auto& text : texts) send(sync_, Sync::warning, text);
+    }
+
+    /// From root of the container to its user. Nothing after this line has more rights than the program will have.
+    void become_user(const std::string& filter) {
+        set_rlimits(process_.rlimits);
+        if (process_.scheduler) set_scheduler(*process_.scheduler);
+        if (process_.io_priority) set_io_priority(*process_.io_priority);
+        if (config_.personality) set_personality(*config_.personality);
+        if (config_.memory_policy) set_memory_policy(*config_.memory_policy);
+        new_session_keyring(plan_.state.id);
+        own_standard_streams(process_.user);
+        CapabilitySets sets;
+        std::vector<std::string> warnings;
+        if (process_.capabilities) sets = parse_capabilities(*process_.capabilities, warnings);
+        warn(warnings);
+        // Entered with root's rights first; where root may not look (a network file system) the user tries again.
+        const bool entered = try_working_directory();
+        drop_bounding(sets);
+        set_user(process_.user);
+        if (!entered) enter_working_directory(process_.cwd);
+        die_with_parent();
+        posix::cloexec_from(3 + plan_.preserve_fds);
+        send(sync_, Sync::executing);
+        if (process_.no_new_privileges) {
+            apply_capabilities(sets);
+            set_no_new_privileges();
+            load(filter);
+        } else {
+            // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it goes before the last rights do.
+            raise_permitted();
+            load(filter);
+            apply_capabilities(sets);
+        }
+        reset_signals();
+    }
+
+    bool try_working_directory() const {
+        try {
+            enter_working_directory(process_.cwd);
+            return true;
+        } catch (const Error& e) {
+            if (e.os_errno() == EACCES) return false;
+            throw;
+        }
+    }
+
+    static void load(const std::string& filter) {
+        if (!filter.empty()) static_cast<void>(load_seccomp(unpack_filter(filter)));
+    }
+
+    /// setresuid cleared the effective set and, by KEEPCAPS, left the permitted one.
+    static void raise_permitted() {
+        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+        std::array<__user_cap_data_struct, 2> data{};
+        if (::syscall(SYS_capget, &header, data.data()) != 0) throw_errno(errno, "read capabilities");
+        for (auto& word : data) word.effective = word.permitted;
+        if (::syscall(SYS_capset, &header, data.data()) != 0) throw_errno(errno, "raise capabilities");
+    }
+
+    /// The program starts with every signal at its default and none blocked, whatever our caller ignored.
+    static void reset_signals() {
+        for (int number = 1; number < NSIG; ++number) {
+            if (number != SIGKILL && number != SIGSTOP) ::signal(number, SIG_DFL);
+        }
+        sigset_t none;
+        ::sigemptyset(&none);
+        ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    }
+
+    ChildPlan& plan_;
+    const oci::Spec& spec_;
+    const oci::Linux& config_;
+    const oci::Process& process_;
+    const UniqueFd& sync_;
+    UniqueFd root_;
+    Terminal terminal_;
+    bool has_cgroup_namespace_ = false;
+    bool sysctls_written_ = false;
+};
+
+}  // namespace
+
+void container_main(ChildPlan& plan, const UniqueFd& sync) {
+    try {
+        try {
+            Child(plan, sync).run();
+        } catch (const Error& e) {
+            send_error(sync, e);
+        } catch (const std::exception& e) {
+            send_error(sync, Error(ErrorKind::system, e.what()));
+        }
+    } catch (...) {
+        // The parent is gone; nobody is left to tell.
+    }
+    ::_exit(125);
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <vector>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/oci/state.hpp"
+#include "core/posix/unique_fd.hpp"
+#include "shim/mounts.hpp"
+#include "shim/namespaces.hpp"
+
+namespace locald::shim {
+
+/// All that the container's first process needs to know; made by the parent before it exists.
+struct ChildPlan {
+    const oci::Spec& spec;
+    std::string bundle;  ///< absolute
+    const NamespacePlan& namespaces;
+    std::vector<PreparedMount> mounts;
+    bool wait_attached = false;  ///< cgroups are entered by the parent: wait before the cgroup namespace
+    bool runtime_hooks = false;  ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
+    int console_fd = -1;         ///< where the pty master goes when process.terminal is true
+    unsigned preserve_fds = 0;   ///< descriptors from 3 on that the container keeps
+    oci::State state;            ///< for hooks that run in here
+};
+
+/// The container's first process, from its first instruction to execve. Errors go to the parent over `sync`.
+[[noreturn]] void container_main(ChildPlan& plan, const posix::UniqueFd& sync);
+
+}  // namespace locald::shim

@@ -1,0 +1,300 @@
+#include "shim/container.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
+#include "core/posix/idmap.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/child.hpp"
+#include "shim/hooks.hpp"
+#include "shim/oom_score.hpp"
+#include "shim/rootfs.hpp"
+#include "shim/seccomp.hpp"
+#include "shim/seccomp_packet.hpp"
+#include "shim/signals.hpp"
+#include "shim/sync.hpp"
+#include "shim/validate.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+constexpr std::size_t most_config = 16U << 20U;
+
+std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) {
+    std::vector<posix::IdMapping> result;
+    for (const auto& map : maps) result.push_back({map.container_id, map.host_id, map.size});
+    return result;
+}
+
+/// config.json is opened once, as a plain file of bounded size: a FIFO or a device must not hang or flood us.
+oci::Spec read_config(const std::string& bundle) {
+    const std::string path = bundle + "/config.json";
+    try {
+        const UniqueFd file = posix::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+        const struct stat st = posix::fstat(file, path);
+        if (!S_ISREG(st.st_mode)) throw Error(ErrorKind::invalid, path + ": not a regular file");
+        const std::string text = posix::read_all(file, path, most_config);
+        return in_step(path, [&] { return oci::parse_spec(text); });
+    } catch (Error& e) {
+        if (e.os_errno() == ENOENT) e.with_remedy("an OCI bundle is a directory with config.json in it");
+        throw;
+    }
+}
+
+std::string poststop_hooks(const oci::Spec& spec) {
+    if (!spec.hooks || spec.hooks->poststop.empty()) return {};
+    oci::Spec reduced;
+    reduced.oci_version = spec.oci_version;
+    reduced.hooks.emplace();
+    reduced.hooks->poststop = spec.hooks->poststop;
+    return oci::to_json(reduced, false);
+}
+
+}  // namespace
+
+Container::Container(const Options& options, const Reporter& report) : options_(options), report_(report) {}
+
+Container::~Container() { destroy(); }
+
+Ending Container::run() {
+    check_container_id(options_.id);  // before any file is looked at
+    signals_ = take_signals();
+    load();
+    prepare();
+    start();
+    const Ending ending = supervise();
+    if (failure_) throw *failure_;
+    destroy();
+    return ending;
+}
+
+void Container::load() {
+    bundle_ = in_step("bundle", [&] { return posix::canonical_path(options_.bundle); });
+    spec_ = read_config(bundle_);
+    in_step(bundle_ + "/config.json", [&] {
+        validate(spec_);
+        namespaces_ = plan_namespaces(*spec_.linux_);
+    });
+    if (spec_.process->terminal && options_.console_fd < 0) {
+        throw Error(ErrorKind::invalid, "process.terminal is true, but there is no --console-fd")
+            .with_remedy("give a connected unix socket by --console-fd, or set process.terminal to false");
+    }
+}
+
+void Container::prepare() {
+    record_.state.oci_version = "1.3.0";
+    record_.state.id = options_.id;
+    record_.state.status = "creating";
+    record_.state.bundle = bundle_;
+    record_.state.rootfs = root_path(spec_, bundle_);
+    record_.state.created = timestamp_now();
+    record_.state.annotations = spec_.annotations;
+    record_.shim_pid = ::getpid();
+    record_.hooks = poststop_hooks(spec_);
+    record_.cgroups = Cgroup::plan(spec_, options_.id);
+
+    const UniqueFd root = open_root(options_.root, true);
+    state_dir_ = StateDir::create(root, options_.id);
+    state_dir_->write(record_);
+    cgroup_ = Cgroup::create(spec_, record_.cgroups);
+    state_dir_->mark_cgroups_made();
+    report_.warnings(cgroup_.warnings());
+}
+
+void Container::start() {
+    auto [ours, theirs] = posix::make_socket_pair();
+    const bool attach_needed = cgroup_.paths().size() > (cgroup_.birth_place() ? 1U : 0U);
+    ChildPlan plan{spec_,        bundle_, namespaces_, {}, false, false, options_.console_fd, options_.preserve_fds,
+                   record_.state};
+    std::vector<std::string> warnings;
+    plan.mounts = in_step(bundle_ + "/config.json", [&] { return prepare_mounts(spec_, bundle_, warnings); });
+    report_.warnings(warnings);
+    plan.runtime_hooks = spec_.hooks && !(spec_.hooks->prestart.empty() && spec_.hooks->create_runtime.empty());
+    // Waited for even where CLONE_INTO_CGROUP is expected to do: whether it did is known only afterwards.
+    plan.wait_attached = attach_needed || (cgroup_.birth_place() && ::geteuid() != 0);
+
+    const InheritedOomScore score(spec_.process->oom_score_adj);
+    child_ = spawn(namespaces_, cgroup_, [&] {
+        ours.reset();
+        const UniqueFd& sync = theirs;
+        container_main(plan, sync);
+    });
+    theirs.reset();
+    sync_ = std::move(ours);
+    if (namespaces_.is_new(CLONE_NEWUSER)) {
+        posix::write_id_maps(child_.pid, to_posix(spec_.linux_->uid_mappings), to_posix(spec_.linux_->gid_mappings));
+        send(sync_, Sync::mapped);
+    }
+    if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
+        cgroup_.attach(child_.pid, child_.born_in_cgroup);
+    }
+    if (plan.wait_attached) send(sync_, Sync::attached);
+    record_.state.pid = child_.pid;
+    if (!plan.runtime_hooks) release(child_.pid);
+}
+
+/// Everything that must be true before the program runs is done: it may.
+void Container::release(pid_t pid) {
+    std::string filter;
+    if (spec_.linux_->seccomp) {
+        const std::string cache = (options_.root.empty() ? default_root() : options_.root) + "/.seccomp";
+        filter = pack_filter(in_step("linux.seccomp", [&] { return compile_seccomp(*spec_.linux_->seccomp, cache); }));
+    }
+    record_.start_time = process_start_time(pid).value_or(0);
+    record_.shim_start_time = process_start_time(::getpid()).value_or(0);
+    state_dir_->write(record_);
+    write_pid_file();
+    send(sync_, Sync::execute, filter);
+}
+
+void Container::write_pid_file() const {
+    if (options_.pid_file.empty()) return;
+    posix::replace_file_unsynced(options_.pid_file, std::to_string(child_.pid), 0644);
+}
+
+Ending Container::supervise() {
+    bool reader_watched = report_.fd() >= 0;
+    for (;;) {
+        std::array<pollfd, 4> watched{pollfd{child_.process.get(), POLLIN, 0},
+                                      pollfd{sync_ ? sync_.get() : -1, POLLIN, 0}, pollfd{signals_.get(), POLLIN, 0},
+                                      pollfd{reader_watched ? report_.fd() : -1, 0, 0}};
+        if (::poll(watched.data(), watched.size(), -1) < 0) {
+            if (errno == EINTR) continue;
+            throw_errno(errno, "poll");
+        }
+        if (watched[1].revents != 0) {
+            on_message();
+            continue;  // what the child said counts before that it ended
+        }
+        if ((watched[2].revents & POLLIN) != 0) {
+            while (const auto number = next_signal(signals_)) posix::pidfd_send_signal(child_.process, *number);
+        }
+        if ((watched[3].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
+            // Whoever started us is gone: nobody would ever stop this container.
+            reader_watched = false;
+            posix::pidfd_send_signal(child_.process, SIGKILL);
+        }
+        if (watched[0].revents != 0) return reap();
+    }
+}
+
+void Container::on_message() {
+    Message message;
+    if (!receive(sync_, message)) {
+        sync_.reset();
+        if (executing_ && !failure_) {
+            on_running();
+        } else if (!failure_) {
+            failure_.emplace(ErrorKind::lost, "the container's first process ended while it was being set up");
+            posix::pidfd_send_signal(child_.process, SIGKILL);
+        }
+        return;
+    }
+    switch (message.kind) {
+        case Sync::warning:
+            report_.warning(message.payload);
+            break;
+        case Sync::executing:
+            executing_ = true;
+            break;
+        case Sync::failed:
+            failure_ = error_of(message);
+            break;
+        case Sync::mounted: {
+            const std::string state = oci::to_hook_json(record_.state);
+            run_hooks(spec_.hooks->prestart, "prestart", state);
+            run_hooks(spec_.hooks->create_runtime, "createRuntime", state);
+            send(sync_, Sync::hooked);
+            release(child_.pid);
+            break;
+        }
+        default:
+            throw Error(ErrorKind::system, "sync socket: message out of order");
+    }
+}
+
+void Container::on_running() {
+    running_ = true;
+    record_.state.status = "running";
+    report_.started(child_.pid);
+    state_dir_->write(record_);
+    if (spec_.hooks && !spec_.hooks->poststart.empty()) {
+        run_hooks(spec_.hooks->poststart, "poststart", oci::to_hook_json(record_.state));
+    }
+}
+
+Ending Container::reap() {
+    int status = 0;
+    while (::waitpid(child_.pid, &status, 0) < 0) {
+        if (errno != EINTR) throw_errno(errno, "wait for the container");
+    }
+    reaped_ = true;
+    Ending ending;
+    if (WIFSIGNALED(status)) {
+        ending.signal = WTERMSIG(status);
+    } else {
+        ending.code = WEXITSTATUS(status);
+    }
+    if (ending.exit_code() != 0 && !cgroup_.paths().empty()) ending.oom = cgroup_.oom_killed();
+    if (!running_ && !failure_) {
+        std::string text = "the container's first process ended while it was being set up";
+        if (ending.signal != 0) text += ": killed by signal " + std::to_string(ending.signal);
+        failure_.emplace(ErrorKind::lost, text);
+    }
+    return ending;
+}
+
+void Container::destroy() noexcept {
+    if (!state_dir_) return;
+    try {
+        if (child_.process && !reaped_) {
+            posix::pidfd_send_signal(child_.process, SIGKILL);
+            while (::waitpid(child_.pid, nullptr, 0) < 0 && errno == EINTR) {
+            }
+            reaped_ = true;
+        }
+        if (!cgroup_.paths().empty()) {
+            // The end of a pid namespace's first process is the end of all in it; without one others may be left.
+            if (!namespaces_.is_new(CLONE_NEWPID)) cgroup_.kill_all();
+            try {
+                cgroup_.remove();
+            } catch (const Error&) {
+                cgroup_.kill_all();
+                cgroup_.remove();
+            }
+        }
+        if (!options_.pid_file.empty() && record_.state.pid > 0) ::unlink(options_.pid_file.c_str());
+        if (spec_.hooks && !spec_.hooks->poststop.empty()) {
+            record_.state.status = "stopped";
+            record_.state.pid = 0;
+            std::vector<std::string> warnings;
+            run_hooks_forgiving(spec_.hooks->poststop, "poststop", oci::to_hook_json(record_.state), warnings);
+            report_.warnings(warnings);
+        }
+        state_dir_->remove();
+    } catch (const std::exception& e) {
+        try {
+            report_.warning("remove " + options_.id + ": " + e.what() + "; `locald-shim delete --force " + options_.id +
+                            "` tries again");
+        } catch (...) {
+            // Not even memory for a warning: the state stays, and `delete` finds it.
+        }
+    }
+    state_dir_.reset();
+}
+
+}  // namespace locald::shim

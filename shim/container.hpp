@@ -1,0 +1,65 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/posix/unique_fd.hpp"
+#include "shim/cgroup.hpp"
+#include "shim/namespaces.hpp"
+#include "shim/options.hpp"
+#include "shim/report.hpp"
+#include "shim/spawn.hpp"
+#include "shim/state.hpp"
+
+namespace locald::shim {
+
+/// How the container's first process ended.
+struct Ending {
+    int code = 0;    ///< of a normal exit
+    int signal = 0;  ///< that killed it; 0 else
+    bool oom = false;
+    /// As a shell has it: the code, or 128 + signal.
+    int exit_code() const noexcept { return signal != 0 ? 128 + signal : code; }
+};
+
+/// One container in the foreground, from its state directory to the last trace of it.
+class Container {
+public:
+    Container(const Options& options, const Reporter& report);
+    /// Destroys what is left.
+    ~Container();
+    Container(const Container&) = delete;
+    Container& operator=(const Container&) = delete;
+
+    /// Makes it, sees it through and removes it. @throws Error when it did not come to running its program
+    Ending run();
+
+private:
+    void load();
+    void prepare();
+    void start();
+    void release(pid_t pid);
+    Ending supervise();
+    void on_message();
+    void on_running();
+    Ending reap();
+    void destroy() noexcept;
+    void write_pid_file() const;
+
+    const Options& options_;
+    const Reporter& report_;
+    posix::UniqueFd signals_;
+    std::string bundle_;
+    oci::Spec spec_;
+    NamespacePlan namespaces_;
+    std::optional<StateDir> state_dir_;
+    Record record_;
+    Cgroup cgroup_;
+    Spawned child_;
+    posix::UniqueFd sync_;
+    bool executing_ = false, running_ = false, reaped_ = false;
+    std::optional<Error> failure_;
+};
+
+}  // namespace locald::shim

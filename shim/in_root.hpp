@@ -1,0 +1,34 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "core/posix/unique_fd.hpp"
+
+namespace locald::shim {
+
+// The container's root filesystem belongs to whoever made the image: every name below it is resolved inside it by the
+// kernel, once, and acted on by descriptor.
+
+/// `path` as an absolute path without ".", ".." and doubled slashes, by text alone: "a/../../b" is "/b".
+std::string clean_path(std::string_view path);
+
+/// Opens `path` (O_PATH) below `root`; empty when it does not exist.
+posix::UniqueFd find_in_root(const posix::UniqueFd& root, const std::string& path);
+
+/// Opens the directory `path` (O_PATH) below `root` and makes what is missing of it with mode 0755, one component after
+/// the other. A link that leads nowhere is refused, not replaced.
+posix::UniqueFd make_directory_in_root(const posix::UniqueFd& root, const std::string& path);
+
+/// Opens `path` (O_PATH) below `root` as a mount target; when missing it is made as a directory or an empty file.
+posix::UniqueFd make_target_in_root(const posix::UniqueFd& root, const std::string& path, bool directory);
+
+/// Splits a clean path: "/a/b" is "/a" and "b".
+struct ParentAndName {
+    std::string parent, name;
+};
+ParentAndName split_path(const std::string& clean);
+
+}  // namespace locald::shim

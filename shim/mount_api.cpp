@@ -1,0 +1,104 @@
+#include "shim/mount_api.hpp"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "core/base/error.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+FsContext::FsContext(const std::string& type, std::string what)
+    : what_(std::move(what)), fd_(static_cast<int>(::syscall(SYS_fsopen, type.c_str(), FSOPEN_CLOEXEC))) {
+    if (fd_) return;
+    const int err = errno;
+    if (err == ENODEV) {
+        throw Error(ErrorKind::unsupported, what_ + ": this kernel has no file system \"" + type + "\"", err)
+            .with_remedy("load its module, or leave the mount out");
+    }
+    throw_errno(err, what_, ": fsopen ", type);
+}
+
+void FsContext::fail(const std::string& step, int err) const {
+    // Each read gives one message: `e ` for an error, then the file system's own words.
+    std::string words;
+    std::array<char, 512> line{};
+    for (ssize_t n = 0; (n = ::read(fd_.get(), line.data(), line.size())) > 2;) {
+        std::string text(line.data() + 2, static_cast<std::size_t>(n) - 2);
+        while (!text.empty() && text.back() == '\n') text.pop_back();
+        words += (words.empty() ? "" : ", ") + text;
+    }
+    Error error(kind_of_errno(err), what_ + ": " + step + ": " + (words.empty() ? "" : words + ": ") + errno_text(err),
+                err);
+    throw error;
+}
+
+void FsContext::set(const std::string& key, const std::string& value) const {
+    if (::syscall(SYS_fsconfig, fd_.get(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0) != 0) {
+        fail("option " + key + "=" + value, errno);
+    }
+}
+
+void FsContext::set_flag(const std::string& key) const {
+    if (::syscall(SYS_fsconfig, fd_.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0) != 0) {
+        fail("option " + key, errno);
+    }
+}
+
+UniqueFd FsContext::mount(std::uint64_t attributes) const {
+    if (::syscall(SYS_fsconfig, fd_.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) fail("create", errno);
+    UniqueFd mount(
+        static_cast<int>(::syscall(SYS_fsmount, fd_.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes))));
+    if (!mount) fail("fsmount", errno);
+    return mount;
+}
+
+UniqueFd clone_mount(const UniqueFd& dir, const std::string& path, bool recursive) {
+    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
+    UniqueFd mount(static_cast<int>(::syscall(SYS_open_tree, dir ? dir.get() : AT_FDCWD, path.c_str(), flags)));
+    if (!mount) throw_errno(errno, "open_tree ", path);
+    return mount;
+}
+
+UniqueFd clone_mount_of(const UniqueFd& at, bool recursive, const std::string& what) {
+    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
+    UniqueFd mount(static_cast<int>(::syscall(SYS_open_tree, at.get(), "", flags)));
+    if (!mount) throw_errno(errno, what, ": open_tree");
+    return mount;
+}
+
+void attach_mount(const UniqueFd& mount, const UniqueFd& target, const std::string& what) {
+    if (::syscall(SYS_move_mount, mount.get(), "", target.get(), "",
+                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+        throw_errno(errno, what, ": move_mount");
+    }
+}
+
+void change_mount(const UniqueFd& mount, bool recursive, std::uint64_t set, std::uint64_t clear,
+                  std::uint64_t propagation, const std::string& what, int user_namespace) {
+    mount_attr attributes{};
+    attributes.attr_set = set;
+    attributes.attr_clr = clear;
+    attributes.propagation = propagation;
+    if (user_namespace >= 0) attributes.userns_fd = static_cast<__u64>(user_namespace);
+    if (::syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes,
+                  sizeof attributes) == 0) {
+        return;
+    }
+    const int err = errno;
+    Error error(kind_of_errno(err), what + ": mount_setattr: " + errno_text(err), err);
+    if (err == EPERM) {
+        error.with_remedy(
+            "flags that a mount has outside (ro, nosuid, nodev, noexec, atime) cannot be taken away in a "
+            "user namespace: leave the opposite option out");
+    }
+    throw error;
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/posix/unique_fd.hpp"
+
+namespace locald::shim {
+
+// The mount API of Linux 5.2 and later, by descriptors. A mount that is not yet attached vanishes with its descriptor.
+
+/// One file system being configured: fsopen(2), fsconfig(2), fsmount(2). Errors carry the kernel's log of the context.
+class FsContext {
+public:
+    /// @param what  for error texts: `mount proc on /proc`
+    FsContext(const std::string& type, std::string what);
+
+    /// fsconfig FSCONFIG_SET_STRING. Values are at most 255 bytes long.
+    void set(const std::string& key, const std::string& value) const;
+    /// fsconfig FSCONFIG_SET_FLAG.
+    void set_flag(const std::string& key) const;
+    /// Makes the superblock and a detached mount of it with MOUNT_ATTR_ `attributes`.
+    posix::UniqueFd mount(std::uint64_t attributes) const;
+
+private:
+    [[noreturn]] void fail(const std::string& step, int err) const;
+
+    std::string what_;
+    posix::UniqueFd fd_;
+};
+
+/// A detached copy of the mount at `path`, which is relative to `dir` (the working directory when `dir` is empty).
+posix::UniqueFd clone_mount(const posix::UniqueFd& dir, const std::string& path, bool recursive);
+/// A detached copy of what the O_PATH descriptor `at` refers to.
+posix::UniqueFd clone_mount_of(const posix::UniqueFd& at, bool recursive, const std::string& what);
+
+/// Attaches `mount` on the very object that `target` refers to.
+void attach_mount(const posix::UniqueFd& mount, const posix::UniqueFd& target, const std::string& what);
+
+/// mount_setattr(2) on the root of `mount`, or on all below it too.
+/// @param propagation  MS_SHARED, …; 0 leaves it
+/// @param user_namespace  with MOUNT_ATTR_IDMAP in `set`; -1 else
+void change_mount(const posix::UniqueFd& mount, bool recursive, std::uint64_t set, std::uint64_t clear,
+                  std::uint64_t propagation, const std::string& what, int user_namespace = -1);
+
+}  // namespace locald::shim

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/posix/unique_fd.hpp"
+#include "shim/mount_options.hpp"
+
+namespace locald::shim {
+
+/// One entry of `mounts`, ready to be made.
+struct PreparedMount {
+    const oci::Mount* mount = nullptr;
+    std::size_t index = 0;  ///< in `mounts`, for error texts
+    std::string target;     ///< the destination as a clean absolute path inside the root
+    std::string source;     ///< of a bind: absolute on the host
+    MountOptions options;
+    posix::UniqueFd tree;            ///< of a bind, once opened: the detached copy of the source
+    posix::UniqueFd user_namespace;  ///< whose maps an idmapped bind gets; made before the container's first process
+};
+
+/// Checks all mounts and opens what only the host can: the user namespaces of idmapped binds.
+/// @param warnings  what was understood in a way its writer may not expect
+std::vector<PreparedMount> prepare_mounts(const oci::Spec& spec, const std::string& bundle,
+                                          std::vector<std::string>& warnings);
+
+/// Clones the sources of the binds, while this process still has the caller's rights on the host's paths.
+void open_bind_sources(std::vector<PreparedMount>& mounts);
+
+/// What the mounts are made with.
+struct MountPlace {
+    const posix::UniqueFd& root;
+    /// Called before the first mount of type cgroup: the process must be in its cgroups and cgroup namespace by then.
+    std::function<void()> before_cgroups;
+    bool own_cgroup_namespace = false;
+    /// Called with a procfs that is not yet attached anywhere: the one moment when nothing can be mounted over it.
+    std::function<void(const posix::UniqueFd&)> with_procfs;
+};
+
+/// Makes all mounts in their order.
+void make_mounts(std::vector<PreparedMount>& mounts, const MountPlace& place);
+
+}  // namespace locald::shim

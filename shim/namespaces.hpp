@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/posix/unique_fd.hpp"
+
+namespace locald::shim {
+
+/// A namespace that exists already and is joined.
+struct JoinedNamespace {
+    std::uint64_t flag = 0;  ///< CLONE_NEW…
+    std::string type, path;
+    posix::UniqueFd fd;
+};
+
+/// linux.namespaces, sorted by who makes or joins them when.
+struct NamespacePlan {
+    std::uint64_t fresh = 0;              ///< CLONE_NEW… of all new ones
+    std::vector<JoinedNamespace> joined;  ///< user first, then in the order of the configuration
+
+    bool is_new(std::uint64_t flag) const noexcept { return (fresh & flag) != 0; }
+    bool has(std::uint64_t flag) const noexcept;
+    const JoinedNamespace* find_joined(std::uint64_t flag) const noexcept;
+    /// What clone3 makes. The cgroup namespace comes later, because its root is the cgroup the process is in when it
+    /// is made; the time namespace too, because its offsets must be written before anybody is in it.
+    std::uint64_t clone_flags() const noexcept;
+};
+
+/// The CLONE_NEW flag of a type's name; 0 when there is none.
+std::uint64_t namespace_flag(const std::string& type);
+/// Every type's name, for `features`.
+std::vector<std::string> known_namespaces();
+
+/// Opens the paths and checks that each is a namespace of the type it is named for.
+NamespacePlan plan_namespaces(const oci::Linux& config);
+
+/// setns(2); the error names the path.
+void join_namespace(const JoinedNamespace& joined);
+
+/// Makes a time namespace with these offsets and enters it.
+void enter_new_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets);
+
+/// Becomes root of the user namespace this thread is in, when it maps an id to 0; else stays who it is.
+void become_namespace_root();
+
+}  // namespace locald::shim

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/posix/unique_fd.hpp"
+
+namespace locald::shim {
+
+/// Cuts the new mount namespace off from the host's before the first mount: private, or slave where the configuration
+/// wants to see what the host mounts later.
+void isolate_mounts(const oci::Spec& spec);
+
+/// Puts the root filesystem on `<bundle>/<root.path>`: an overlay when the first mount of the configuration has the
+/// destination "/", else the directory itself. @return the root of the new mount, to which all that follows is relative
+posix::UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle);
+/// True when mounts[0] is the root filesystem itself.
+bool has_root_mount(const oci::Spec& spec) noexcept;
+
+/// Makes `root` the root and working directory of this process; the old root is detached from it for good.
+void pivot_into(const posix::UniqueFd& root);
+
+/// linux.rootfsPropagation on the new root; empty leaves it.
+void set_root_propagation(const std::string& name);
+
+/// Enters process.cwd. Refused when it does not lie inside the root: a descriptor that leaked could lead outside
+/// (CVE-2024-21626).
+void enter_working_directory(const std::string& cwd);
+
+/// The absolute path of root.path.
+std::string root_path(const oci::Spec& spec, const std::string& bundle);
+
+}  // namespace locald::shim

@@ -1,0 +1,121 @@
+#include "shim/spawn.hpp"
+
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/error.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/sync.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+[[noreturn]] void fail(const Error& e, std::uint64_t flags) {
+    Error error = e;
+    error.add_context("make the container's namespaces");
+    if ((flags & CLONE_NEWUSER) != 0 && (e.os_errno() == EPERM || e.os_errno() == ENOSPC)) {
+        error.with_remedy(
+            "this host allows no user namespace to this user: see /proc/sys/user/max_user_namespaces and "
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
+    } else if (e.os_errno() == EPERM) {
+        error.with_remedy("run as root, or give the container a user namespace");
+    }
+    throw error;
+}
+
+/// clone3, born in `cgroup` if that is possible. Some refusals of CLONE_INTO_CGROUP only mean that the process must be
+/// moved there later.
+Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup, const std::function<void()>& body) {
+    Spawned spawned;
+    int pidfd = -1;
+    clone_args args{};
+    args.flags = flags | CLONE_PIDFD;
+    args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    args.exit_signal = static_cast<__u64>(exit_signal);
+    if (cgroup) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = static_cast<__u64>(cgroup.get());
+        try {
+            spawned.pid = posix::clone3(args);
+            spawned.born_in_cgroup = true;
+        } catch (const Error& e) {
+            const int err = e.os_errno();
+            if (err != EACCES && err != EPERM && err != EBUSY && err != EOPNOTSUPP && err != EINVAL) throw;
+            args.flags &= ~static_cast<std::uint64_t>(CLONE_INTO_CGROUP);
+            args.cgroup = 0;
+        }
+    }
+    if (!spawned.born_in_cgroup) spawned.pid = posix::clone3(args);
+    if (spawned.pid == 0) {
+        body();
+        ::_exit(125);
+    }
+    spawned.process.reset(pidfd);
+    return spawned;
+}
+
+/// With a user namespace that exists already the process cannot be made in one step: who makes the other namespaces
+/// must be in it first, and we could not come back from there. A helper goes in, makes the process as our child
+/// (CLONE_PARENT) and tells its number.
+Spawned spawn_through_helper(const NamespacePlan& namespaces, const UniqueFd& cgroup,
+                             const std::function<void()>& body) {
+    auto [ours, theirs] = posix::make_socket_pair();
+    const UniqueFd& tell = theirs;
+    Spawned helper = clone_into(0, SIGCHLD, cgroup, [&] {
+        try {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+            join_namespace(*namespaces.find_joined(CLONE_NEWUSER));
+            if (const auto* pid = namespaces.find_joined(CLONE_NEWPID)) join_namespace(*pid);
+            const Spawned child = clone_into(namespaces.clone_flags() | CLONE_PARENT, 0, UniqueFd(), body);
+            send(tell, Sync::mapped, std::to_string(child.pid));
+        } catch (const Error& e) {
+            send_error(tell, e);
+        }
+        ::_exit(0);
+    });
+    theirs.reset();
+    std::string number;
+    const auto reap = [&] {
+        while (::waitpid(helper.pid, nullptr, 0) < 0 && errno == EINTR) {
+        }
+    };
+    try {
+        number = wait_for(ours, Sync::mapped);
+    } catch (...) {
+        reap();
+        throw;
+    }
+    reap();
+    Spawned spawned;
+    spawned.pid = static_cast<pid_t>(std::stol(number));
+    spawned.process = posix::pidfd_open(spawned.pid);
+    spawned.born_in_cgroup = helper.born_in_cgroup;
+    return spawned;
+}
+
+}  // namespace
+
+Spawned spawn(const NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
+    try {
+        if (namespaces.find_joined(CLONE_NEWUSER) != nullptr) {
+            return spawn_through_helper(namespaces, cgroup.birth_place(), body);
+        }
+        // Only children enter a pid namespace; we stay where we are.
+        if (const auto* pid = namespaces.find_joined(CLONE_NEWPID)) join_namespace(*pid);
+        return clone_into(namespaces.clone_flags(), SIGCHLD, cgroup.birth_place(), body);
+    } catch (const Error& e) {
+        if (e.kind() == ErrorKind::lost) throw;
+        fail(e, namespaces.clone_flags());
+    }
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+
+#include "core/posix/unique_fd.hpp"
+#include "shim/cgroup.hpp"
+#include "shim/namespaces.hpp"
+
+namespace locald::shim {
+
+/// The container's first process, a child of ours.
+struct Spawned {
+    pid_t pid = -1;  ///< as this process's pid namespace numbers it
+    posix::UniqueFd process;
+    bool born_in_cgroup = false;
+};
+
+/// Makes the process with one clone3: all new namespaces at once, born in the v2 cgroup where the kernel lets us. It
+/// runs `body`, which does not come back.
+Spawned spawn(const NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body);
+
+}  // namespace locald::shim

@@ -1,0 +1,238 @@
+#include "shim/state.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
+#include "core/posix/syscalls.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+constexpr const char* state_name = "state.json";
+constexpr const char* lock_name = "lock";
+
+/// Refuses a directory that another user made or may write: he could swap states under us.
+UniqueFd open_private(const std::string& path) {
+    UniqueFd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!dir) {
+        if (errno == ENOENT) return dir;
+        throw_errno(errno, "open state directory ", path);
+    }
+    const struct stat st = posix::fstat(dir, path);
+    if (st.st_uid != ::geteuid() || (st.st_mode & 077U) != 0) {
+        throw Error(ErrorKind::denied,
+                    "state directory " + path + ": not ours alone (owner " + std::to_string(st.st_uid) + ")")
+            .with_remedy("it must belong to the caller with mode 0700; remove it, or choose another by --root");
+    }
+    return dir;
+}
+
+std::string number_name(const std::string& id) { return "." + id + "." + std::to_string(::getpid()); }
+
+}  // namespace
+
+std::string default_root() {
+    const uid_t uid = ::geteuid();
+    if (uid == 0) return "/run/locald/0";
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    if (runtime != nullptr && runtime[0] == '/') return std::string(runtime) + "/locald";
+    return "/tmp/locald-" + std::to_string(uid);
+}
+
+UniqueFd open_root(const std::string& root, bool make) {
+    if (!root.empty()) {
+        UniqueFd dir(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (dir || errno != ENOENT || !make) {
+            if (!dir) throw_errno(errno, "open state directory ", root);
+            return dir;
+        }
+        posix::make_directories(root, 0700);
+        return posix::open(root, O_RDONLY | O_DIRECTORY);
+    }
+    const std::string path = default_root();
+    UniqueFd dir = open_private(path);
+    if (dir || !make) return dir;
+    if (::geteuid() == 0 && ::mkdir("/run/locald", 0755) != 0 && errno != EEXIST) {
+        throw_errno(errno, "make directory /run/locald");
+    }
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+        const int err = errno;
+        throw Error(kind_of_errno(err), "make state directory " + path + ": " + errno_text(err), err)
+            .with_remedy("choose another by --root");
+    }
+    dir = open_private(path);
+    if (!dir) throw_errno(ENOENT, "open state directory ", path);
+    return dir;
+}
+
+StateDir StateDir::create(const UniqueFd& root, const std::string& id) {
+    StateDir result;
+    result.root_.reset(::fcntl(root.get(), F_DUPFD_CLOEXEC, 3));
+    result.id_ = id;
+    // Made under a name that is no id and moved into place with the lock held, so that no `delete` finds it unlocked.
+    const std::string temporary = number_name(id);
+    if (::mkdirat(root.get(), temporary.c_str(), 0700) != 0) {
+        if (errno != EEXIST) throw_errno(errno, "make state directory of ", id);
+        posix::remove_tree_at(root, temporary);  // of a process with our pid that was killed here
+        if (::mkdirat(root.get(), temporary.c_str(), 0700) != 0) throw_errno(errno, "make state directory of ", id);
+    }
+    try {
+        result.dir_ = posix::openat(root, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        result.lock_ = posix::openat(result.dir_, lock_name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        if (::flock(result.lock_.get(), LOCK_EX | LOCK_NB) != 0) throw_errno(errno, "lock state of ", id);
+        if (::renameat2(root.get(), temporary.c_str(), root.get(), id.c_str(), RENAME_NOREPLACE) == 0) return result;
+        if (errno != EEXIST) throw_errno(errno, "make state directory of ", id);
+    } catch (...) {
+        posix::remove_tree_at(root, temporary);
+        throw;
+    }
+    posix::remove_tree_at(root, temporary);
+    Error error(ErrorKind::exists, id + ": container with given ID already exists", EEXIST);
+    try {
+        if (!open(root, id).locked_by_other()) {
+            error.with_remedy("its runtime is gone: `locald-shim delete " + id + "` removes what it left");
+        }
+    } catch (const Error&) {
+        // It was removed between the two looks; the plain error is still true.
+    }
+    throw error;
+}
+
+StateDir StateDir::open(const UniqueFd& root, const std::string& id) {
+    StateDir result;
+    result.id_ = id;
+    if (root) {
+        result.root_.reset(::fcntl(root.get(), F_DUPFD_CLOEXEC, 3));
+        result.dir_.reset(::openat(root.get(), id.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    }
+    if (!result.dir_) {
+        if (root && errno != ENOENT) throw_errno(errno, "open state of ", id);
+        throw Error(ErrorKind::not_found, id + ": container does not exist", ENOENT);
+    }
+    result.lock_.reset(::openat(result.dir_.get(), lock_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (!result.lock_ && errno != ENOENT) throw_errno(errno, "open lock of ", id);
+    return result;
+}
+
+void StateDir::write(const Record& record) {
+    // Renamed into place after the first time; a half-written first file means that nothing was done yet.
+    const char* name = written_ ? "state.json.new" : state_name;
+    const UniqueFd file = posix::openat(dir_, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    posix::write_all(file, to_json(record), "state.json");
+    if (written_ && ::renameat(dir_.get(), name, dir_.get(), state_name) != 0) {
+        throw_errno(errno, "rename state.json.new");
+    }
+    written_ = true;
+}
+
+Record StateDir::read() const {
+    const UniqueFd file(::openat(dir_.get(), state_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!file) throw_errno(errno, "open state.json of ", id_);
+    return parse_record(posix::read_all(file, "state.json", 16U << 20U));
+}
+
+void StateDir::mark_cgroups_made() const { posix::write_all(lock_, "c", "lock"); }
+
+bool StateDir::cgroups_made() const {
+    struct stat st {};
+    return lock_ && ::fstat(lock_.get(), &st) == 0 && st.st_size > 0;
+}
+
+bool StateDir::locked_by_other() {
+    if (!lock_) return false;
+    if (::flock(lock_.get(), LOCK_SH | LOCK_NB) != 0) return true;
+    ::flock(lock_.get(), LOCK_UN);
+    return false;
+}
+
+bool StateDir::take_lock(bool& gone) {
+    gone = false;
+    if (lock_ && ::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) return false;
+    struct stat ours {};
+    struct stat there {};
+    if (::fstat(dir_.get(), &ours) != 0 || ::fstatat(root_.get(), id_.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 ||
+        ours.st_ino != there.st_ino || ours.st_dev != there.st_dev) {
+        gone = true;
+        return false;
+    }
+    return true;
+}
+
+void StateDir::remove() {
+    for (const char* name : {state_name, "state.json.new", lock_name}) {
+        if (::unlinkat(dir_.get(), name, 0) != 0 && errno != ENOENT) throw_errno(errno, "remove ", name, " of ", id_);
+    }
+    if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+        throw_errno(errno, "remove state directory of ", id_);
+    }
+}
+
+std::optional<std::uint64_t> process_start_time(pid_t pid) {
+    if (pid <= 0) return std::nullopt;
+    const UniqueFd file(::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) return std::nullopt;
+    std::string text(1024, '\0');
+    const ssize_t n = ::read(file.get(), text.data(), text.size());
+    if (n <= 0) return std::nullopt;
+    text.resize(static_cast<std::size_t>(n));
+    // Field 2 is the program's name in parentheses and may hold anything, parentheses too.
+    const auto end = text.rfind(')');
+    if (end == std::string::npos || end + 2 >= text.size()) return std::nullopt;
+    const auto fields = split(std::string_view(text).substr(end + 2), ' ');
+    constexpr std::size_t state_field = 3 - 3;
+    constexpr std::size_t start_field = 22 - 3;
+    if (fields.size() <= start_field || fields[state_field] == "Z" || fields[state_field] == "X") return std::nullopt;
+    return parse_u64(fields[start_field]);
+}
+
+UniqueFd open_process(const Record& record) {
+    if (record.state.pid <= 0) return {};
+    UniqueFd process;
+    try {
+        process = posix::pidfd_open(record.state.pid);
+    } catch (const Error& e) {
+        if (e.os_errno() == ESRCH) return {};
+        throw;
+    }
+    // Compared after the handle is held: from here on the number cannot be given to another process.
+    if (process_start_time(record.state.pid) != record.start_time) return {};
+    return process;
+}
+
+std::string current_status(const Record& record, bool shim_alive) {
+    const bool alive = record.state.pid > 0 && process_start_time(record.state.pid) == record.start_time;
+    if (record.state.status == "creating") return shim_alive || alive ? "creating" : "stopped";
+    return alive ? record.state.status : "stopped";
+}
+
+std::vector<std::string> list_ids(const UniqueFd& root) {
+    struct Close {
+        void operator()(DIR* dir) const noexcept { ::closedir(dir); }
+    };
+    std::vector<std::string> ids;
+    UniqueFd copy = posix::openat(root, ".", O_RDONLY | O_DIRECTORY);
+    const std::unique_ptr<DIR, Close> dir(::fdopendir(copy.get()));
+    if (!dir) throw_errno(errno, "read the state directory");
+    static_cast<void>(copy.release());
+    for (const dirent* entry = nullptr; (entry = ::readdir(dir.get())) != nullptr;) {
+        if (is_container_id(entry->d_name)) ids.emplace_back(entry->d_name);
+    }
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/oci/state.hpp"
+#include "core/posix/unique_fd.hpp"
+
+namespace locald::shim {
+
+/// What `<root>/<id>/state.json` holds: all that is needed to finish or remove the container after a kill -9 of its
+/// shim.
+struct Record {
+    oci::State state;              ///< status: creating, running
+    std::uint64_t start_time = 0;  ///< of state.pid, in clock ticks since boot: /proc/<pid>/stat, field 22
+    pid_t shim_pid = 0;
+    std::uint64_t shim_start_time = 0;
+    std::vector<std::string> cgroups;  ///< planned or made
+    std::string hooks;                 ///< config.json with nothing but the poststop hooks; empty: none
+};
+
+/// One line of JSON: the members of runtime.md's state, then our own.
+std::string to_json(const Record& record);
+/// @throws Error(corrupt)
+Record parse_record(const std::string& json);
+
+/// The directory of all states: as given, or the caller's default (see BRIEF of options: --root).
+std::string default_root();
+/// Opens `root` (empty: default_root(), made when missing and refused unless it is the caller's and private).
+/// @param make  else a missing directory gives an empty handle
+posix::UniqueFd open_root(const std::string& root, bool make);
+
+/// `<root>/<id>`, held by a lock for as long as its shim lives.
+class StateDir {
+public:
+    /// Makes the directory with its lock already held: nobody ever sees it unlocked.
+    /// @throws Error(exists) `container with given ID already exists`
+    static StateDir create(const posix::UniqueFd& root, const std::string& id);
+    /// The directory of a container that exists. @throws Error(not_found) `container does not exist`
+    static StateDir open(const posix::UniqueFd& root, const std::string& id);
+
+    void write(const Record& record);
+    /// @throws Error(corrupt, not_found)
+    Record read() const;
+    /// Set once the cgroups of the record were made by us: before that they are only planned, and whoever is in them is
+    /// not ours.
+    void mark_cgroups_made() const;
+    bool cgroups_made() const;
+
+    /// True when its shim lives.
+    bool locked_by_other();
+    /// Takes the lock when it is free. False when another holds it, or when the directory was removed meanwhile.
+    bool take_lock(bool& gone);
+    /// Removes the directory and its files. Needs the lock.
+    void remove();
+
+private:
+    StateDir() = default;
+    posix::UniqueFd root_, dir_, lock_;
+    std::string id_;
+    bool written_ = false;
+};
+
+/// Field 22 of /proc/<pid>/stat; nothing when there is no such process, or only its remains (zombie, dead).
+std::optional<std::uint64_t> process_start_time(pid_t pid);
+/// A handle on the record's process, but only if it still is that process.
+posix::UniqueFd open_process(const Record& record);
+/// The status as of now: the recorded one, or stopped.
+std::string current_status(const Record& record, bool shim_alive);
+/// The ids below `root`, sorted.
+std::vector<std::string> list_ids(const posix::UniqueFd& root);
+/// The moment as RFC 3339 with nanoseconds, UTC.
+std::string timestamp_now();
+
+}  // namespace locald::shim

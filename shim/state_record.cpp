@@ -1,0 +1,72 @@
+#include <nlohmann/json.hpp>
+#include <time.h>
+
+#include <array>
+#include <cstdio>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "shim/state.hpp"
+
+namespace locald::shim {
+
+std::string to_json(const Record& record) {
+    const oci::State& state = record.state;
+    std::string json = "{\"ociVersion\":" + json_quote(state.oci_version) + ",\"id\":" + json_quote(state.id) +
+                       ",\"status\":" + json_quote(state.status) + ",\"pid\":" + std::to_string(state.pid) +
+                       ",\"bundle\":" + json_quote(state.bundle) + ",\"rootfs\":" + json_quote(state.rootfs) +
+                       ",\"created\":" + json_quote(state.created) + ",\"annotations\":{";
+    bool first = true;
+    for (const auto& [key, value] : state.annotations) {
+        json += (first ? "" : ",") + json_quote(key) + ":" + json_quote(value);
+        first = false;
+    }
+    json += "},\"startTime\":" + std::to_string(record.start_time) + ",\"shimPid\":" + std::to_string(record.shim_pid) +
+            ",\"shimStartTime\":" + std::to_string(record.shim_start_time) + ",\"cgroups\":[";
+    first = true;
+    for (const auto& path : record.cgroups) {
+        json += (first ? "" : ",") + json_quote(path);
+        first = false;
+    }
+    json += "]";
+    if (!record.hooks.empty()) json += ",\"hooks\":" + json_quote(record.hooks);
+    return json + "}\n";
+}
+
+Record parse_record(const std::string& json) {
+    Record record;
+    try {
+        const auto whole = nlohmann::json::parse(json);
+        oci::State& state = record.state;
+        state.oci_version = whole.at("ociVersion").get<std::string>();
+        state.id = whole.at("id").get<std::string>();
+        state.status = whole.at("status").get<std::string>();
+        state.pid = whole.at("pid").get<int>();
+        state.bundle = whole.at("bundle").get<std::string>();
+        state.rootfs = whole.at("rootfs").get<std::string>();
+        state.created = whole.at("created").get<std::string>();
+        state.annotations = whole.at("annotations").get<oci::Annotations>();
+        record.start_time = whole.at("startTime").get<std::uint64_t>();
+        record.shim_pid = whole.at("shimPid").get<pid_t>();
+        record.shim_start_time = whole.at("shimStartTime").get<std::uint64_t>();
+        record.cgroups = whole.at("cgroups").get<std::vector<std::string>>();
+        record.hooks = whole.value("hooks", std::string());
+    } catch (const nlohmann::json::exception& e) {
+        throw Error(ErrorKind::corrupt, std::string("state.json: ") + e.what())
+            .with_remedy("`locald-shim delete --force ID` removes the container");
+    }
+    return record;
+}
+
+std::string timestamp_now() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    tm utc{};
+    ::gmtime_r(&now.tv_sec, &utc);
+    std::array<char, 64> text{};
+    std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", utc.tm_year + 1900, utc.tm_mon + 1,
+                  utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec);
+    return text.data();
+}
+
+}  // namespace locald::shim

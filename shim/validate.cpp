@@ -1,0 +1,135 @@
+#include "shim/validate.hpp"
+
+#include <linux/sched.h>
+#include <sched.h>
+
+#include <set>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "shim/namespaces.hpp"
+#include "shim/process.hpp"
+
+namespace locald::shim {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& text) { throw Error(ErrorKind::invalid, text); }
+[[noreturn]] void unsupported(const std::string& text, const std::string& remedy) {
+    throw Error(ErrorKind::unsupported, text).with_remedy(remedy);
+}
+
+void check_version(const std::string& version) {
+    // SemVer: three numbers, then perhaps -suffix or +suffix. Only major version 1 is known.
+    const auto core = std::string_view(version).substr(0, version.find_first_of("-+"));
+    const auto parts = split(core, '.');
+    bool good = parts.size() == 3;
+    for (const auto part : parts) good = good && parse_u64(part).has_value();
+    if (!good) refuse("ociVersion: \"" + version + "\" is not a semantic version");
+    if (parse_u64(parts[0]) != 1U) {
+        unsupported("ociVersion: " + version, "this runtime knows 1.0.0 to 1.3.0");
+    }
+}
+
+void check_process(const oci::Process& process) {
+    if (process.cwd.empty()) refuse("Cwd property must not be empty");
+    if (process.cwd.front() != '/') refuse("Cwd must be an absolute path");
+    if (process.args.empty()) refuse("args must not be empty");
+    for (const auto& word : process.args) {
+        if (word.find('\0') != std::string::npos) refuse("process.args: a word holds a zero byte");
+    }
+    for (const auto& variable : process.env) {
+        if (variable.find('\0') != std::string::npos) refuse("process.env: a variable holds a zero byte");
+    }
+    if (!process.apparmor_profile.empty()) {
+        unsupported("process.apparmorProfile", "this runtime sets no AppArmor profile; leave the field out");
+    }
+    if (!process.selinux_label.empty()) {
+        unsupported("process.selinuxLabel", "this runtime sets no SELinux label; leave the field out");
+    }
+}
+
+void check_namespaces(const oci::Linux& config) {
+    std::set<std::string> seen;
+    for (const auto& entry : config.namespaces) {
+        if (namespace_flag(entry.type) == 0) refuse("namespace \"" + entry.type + "\" does not exist");
+        if (!seen.insert(entry.type).second) refuse("malformed spec file: duplicated ns \"" + entry.type + "\"");
+    }
+    const auto find = [&](const char* type) -> const oci::Namespace* {
+        for (const auto& entry : config.namespaces) {
+            if (entry.type == type) return &entry;
+        }
+        return nullptr;
+    };
+    const auto* user = find("user");
+    const bool mapped = !config.uid_mappings.empty() || !config.gid_mappings.empty();
+    if (user == nullptr && mapped) {
+        refuse("user namespace mappings specified, but user namespace isn't enabled in the config");
+    }
+    if (user != nullptr && user->path.empty() && (config.uid_mappings.empty() || config.gid_mappings.empty())) {
+        refuse("user namespaces enabled, but no namespace path to join nor mappings to apply specified");
+    }
+    const auto* time = find("time");
+    if (time == nullptr && !config.time_offsets.empty()) {
+        refuse("time namespace offsets specified, but time namespace isn't enabled in the config");
+    }
+    if (time != nullptr && !time->path.empty() && !config.time_offsets.empty()) {
+        refuse(
+            "time namespace enabled, but both namespace path and time offsets specified -- you may only provide one");
+    }
+    const auto* mount = find("mount");
+    if (mount == nullptr && (!config.masked_paths.empty() || !config.readonly_paths.empty())) {
+        refuse("unable to restrict sys entries without a private MNT namespace");
+    }
+    if (mount == nullptr || !mount->path.empty()) {
+        unsupported("linux.namespaces: the container has no mount namespace of its own",
+                    "add {\"type\": \"mount\"} without a path");
+    }
+    if (find("network") == nullptr && !config.net_devices.empty()) {
+        refuse("unable to move network devices without a NET namespace");
+    }
+}
+
+void check_linux(const oci::Spec& spec, const oci::Linux& config) {
+    check_namespaces(config);
+    bool uts = false;
+    for (const auto& entry : config.namespaces) uts = uts || entry.type == "uts";
+    if (!uts && !spec.hostname.empty()) refuse("unable to set hostname without a private UTS namespace");
+    if (!uts && !spec.domainname.empty()) refuse("unable to set domainname without a private UTS namespace");
+    if (config.intel_rdt) unsupported("linux.intelRdt", "this runtime sets no cache allocation; leave the field out");
+    if (!config.net_devices.empty()) unsupported("linux.netDevices", "this runtime moves no network devices");
+    if (!config.mount_label.empty()) unsupported("linux.mountLabel", "this runtime sets no SELinux label");
+    if (config.seccomp && !config.seccomp->listener_path.empty()) {
+        unsupported("linux.seccomp.listenerPath", "this runtime hands no system calls to a listener");
+    }
+    if (config.seccomp && config.seccomp->listener_path.empty() && !config.seccomp->listener_metadata.empty()) {
+        refuse("linux.seccomp.listenerMetadata: given without listenerPath");
+    }
+    static const std::set<std::string> propagations{"",        "shared",   "rshared",    "slave",      "rslave",
+                                                    "private", "rprivate", "unbindable", "runbindable"};
+    if (!propagations.contains(config.rootfs_propagation)) {
+        refuse("linux.rootfsPropagation: unknown value \"" + config.rootfs_propagation + "\"");
+    }
+    for (const auto* paths : {&config.masked_paths, &config.readonly_paths}) {
+        for (const auto& path : *paths) {
+            if (path.empty() || path.front() != '/') {
+                refuse(std::string(paths == &config.masked_paths ? "linux.maskedPaths" : "linux.readonlyPaths") +
+                       ": \"" + path + "\" is not an absolute path");
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void validate(const oci::Spec& spec) {
+    check_version(spec.oci_version);
+    if (!spec.root || spec.root->path.empty()) refuse("root.path: is missing");
+    if (!spec.process) refuse("process property must not be empty");
+    if (!spec.linux_) refuse("linux: is missing");
+    check_process(*spec.process);
+    check_linux(spec, *spec.linux_);
+    check_sysctls(spec);
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,127 @@
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+
+#include <cerrno>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/cgroup.hpp"
+#include "shim/hooks.hpp"
+#include "shim/report.hpp"
+#include "shim/state.hpp"
+#include "shim/verbs.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+constexpr int tick_ms = 5;
+constexpr int patience_ticks = 5000 / tick_ms;
+
+/// Waits until the process of the handle has ended, at most five seconds.
+void wait_for_end(const UniqueFd& process) {
+    pollfd watched{process.get(), POLLIN, 0};
+    while (::poll(&watched, 1, 5000) < 0 && errno == EINTR) {
+    }
+}
+
+/// Kills the processes of a container whose shim may or may not live.
+void kill_all_of(const StateDir& dir, const Record& record) {
+    if (const UniqueFd process = open_process(record)) {
+        posix::pidfd_send_signal(process, SIGKILL);
+        wait_for_end(process);
+    }
+    // Planned cgroups that were never made are nobody's, or somebody else's.
+    if (dir.cgroups_made() && !record.cgroups.empty()) Cgroup::from_paths(record.cgroups).kill_all();
+}
+
+/// Ends a shim that hangs although its container is dead.
+void kill_shim(const Record& record) {
+    Record shim;
+    shim.state.pid = record.shim_pid;
+    shim.start_time = record.shim_start_time;
+    if (const UniqueFd process = open_process(shim)) {
+        posix::pidfd_send_signal(process, SIGKILL);
+        wait_for_end(process);
+    }
+}
+
+/// The lock, once the shim has let go of it. False when it removed everything itself.
+bool wait_for_lock(StateDir& dir, const std::optional<Record>& record, const std::string& id) {
+    bool gone = false;
+    for (int tick = 0; !dir.take_lock(gone); ++tick) {
+        if (gone) return false;
+        if (tick == patience_ticks && record) kill_shim(*record);
+        if (tick >= 2 * patience_ticks)
+            throw Error(ErrorKind::unavailable, "delete " + id + ": its runtime still runs");
+        const timespec pause{0, tick_ms * 1000000L};
+        ::nanosleep(&pause, nullptr);
+    }
+    return true;
+}
+
+void run_poststop(const Record& record) {
+    if (record.hooks.empty()) return;
+    oci::State state = record.state;
+    state.status = "stopped";
+    state.pid = 0;
+    std::vector<std::string> warnings;
+    run_hooks_forgiving(oci::parse_spec(record.hooks).hooks->poststop, "poststop", oci::to_hook_json(state), warnings);
+    Reporter(-1).warnings(warnings);
+}
+
+}  // namespace
+
+int delete_container(const Options& options) {
+    check_container_id(options.id);
+    const UniqueFd root = open_root(options.root, false);
+    std::optional<StateDir> dir;
+    try {
+        dir = StateDir::open(root, options.id);
+    } catch (const Error& e) {
+        if (options.force && e.kind() == ErrorKind::not_found) return 0;
+        throw;
+    }
+    std::optional<Record> record;
+    try {
+        record = dir->read();
+    } catch (const Error& e) {
+        // Killed before its first line was whole: nothing was made yet. A shim that is still writing holds the lock.
+        if (e.kind() != ErrorKind::corrupt && e.kind() != ErrorKind::not_found) throw;
+    }
+    const bool shim_alive = dir->locked_by_other();
+    if (record) {
+        const std::string status = current_status(*record, shim_alive);
+        if (!options.force && (status != "stopped" || shim_alive)) {
+            throw Error(ErrorKind::invalid, "cannot delete container " + options.id + " that is not stopped: " + status)
+                .with_remedy("--force kills it first");
+        }
+        if (options.force || !shim_alive) kill_all_of(*dir, *record);
+    }
+    if (!wait_for_lock(*dir, record, options.id)) return 0;
+    if (record) {
+        // Read again: the shim may have made its cgroups between our first look and its end.
+        kill_all_of(*dir, *record);
+        if (!record->cgroups.empty()) {
+            const Cgroup cgroup = Cgroup::from_paths(record->cgroups);
+            if (dir->cgroups_made()) {
+                cgroup.remove();
+            } else {
+                try {
+                    cgroup.remove();
+                } catch (const Error&) {
+                    // Planned, but already somebody else's: not ours to take away.
+                }
+            }
+        }
+        run_poststop(*record);
+    }
+    dir->remove();
+    return 0;
+}
+
+}  // namespace locald::shim

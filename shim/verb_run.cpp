@@ -1,0 +1,55 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/error.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/container.hpp"
+#include "shim/verbs.hpp"
+
+namespace locald::shim {
+
+namespace {
+
+/// A descriptor that the command line names must be there, and must not reach the container's program.
+void take_over(int fd, const char* option) {
+    if (fd < 0) return;
+    if (fd <= STDERR_FILENO) {
+        throw Error(ErrorKind::invalid, std::string(option) + " " + std::to_string(fd) + ": is a standard stream");
+    }
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) throw_errno(errno, option, " ", std::to_string(fd));
+}
+
+}  // namespace
+
+int run_bundle(const Options& options) {
+    Reporter report(-1);
+    try {
+        take_over(options.report_fd, "--report-fd");
+        report = Reporter(options.report_fd);
+        take_over(options.console_fd, "--console-fd");
+        for (unsigned i = 0; i < options.preserve_fds; ++i) {
+            const int fd = static_cast<int>(3 + i);
+            if (::fcntl(fd, F_GETFD) < 0) {
+                throw_errno(errno, "unable to stat preserved-fd ", std::to_string(i), " (of ",
+                            std::to_string(options.preserve_fds), ")");
+            }
+        }
+        posix::cloexec_from(3 + options.preserve_fds);
+        Container container(options, report);
+        const Ending ending = container.run();
+        report.exited(ending.exit_code(), ending.signal, ending.oom);
+        return ending.exit_code();
+    } catch (const Error& e) {
+        const int code = exit_code_of(e);
+        report.error(e, code);
+        return code;
+    } catch (const std::exception& e) {
+        report.error(Error(ErrorKind::system, e.what()), 125);
+        return 125;
+    }
+}
+
+}  // namespace locald::shim

@@ -160,7 +160,7 @@ const Descriptor& select_platform(const Index& index, const Platform& wanted) {
 
     std::vector<std::string> offered;
     for (const auto& entry : index.manifests) {
-        if (is_image(entry)) offered.push_back(entry.platform->str());
+        if (entry.platform && is_image(entry)) offered.push_back(entry.platform->str());
     }
     std::sort(offered.begin(), offered.end());
     offered.erase(std::unique(offered.begin(), offered.end()), offered.end());

@@ -1,4 +1,4 @@
-#include "core/oci/runtime_spec_parse.hpp"
+#include "core/oci/json_spec_reader.hpp"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 #include <array>
 
 #include "core/base/text.hpp"
-#include "core/oci/runtime_spec_parse.hpp"
+#include "core/oci/json_spec_reader.hpp"
 
 namespace locald::oci::reader {
 

@@ -1,4 +1,4 @@
-#include "core/oci/runtime_spec_write.hpp"
+#include "core/oci/json_spec_writer.hpp"
 
 namespace locald::oci {
 

@@ -13,7 +13,7 @@ void read(Json& value, const Place& place, Resources& out);
 void read(Json& value, const Place& place, Seccomp& out);
 void read(Json& value, const Place& place, Linux& out);
 
-/// Refuses a path that does not start at the root. @param text  what the spec says of it
+/// Refuses a path that does not start at the root.
 inline void need_absolute(const std::string& path, const Object& object, std::string_view name) {
     if (!path.starts_with('/')) fail(Place(object.place(), name), "must be an absolute path");
 }

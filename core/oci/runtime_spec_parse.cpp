@@ -1,8 +1,7 @@
-#include "core/oci/json_spec_reader.hpp"
-
 #include <algorithm>
 
 #include "core/base/text.hpp"
+#include "core/oci/json_spec_reader.hpp"
 
 namespace locald::oci::reader {
 

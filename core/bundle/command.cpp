@@ -133,7 +133,9 @@ std::vector<std::string> make_environment(Plan& plan) {
         }
         refuse_nul(name, "environment variable");
         refuse_nul(value, "environment variable " + name);
-        environment.set(name, name + "=" + value);
+        std::string entry = name;
+        entry.append("=").append(value);
+        environment.set(name, std::move(entry));
     }
     environment.set_default(default_path);
     environment.set_default("HOSTNAME=" + plan.hostname);

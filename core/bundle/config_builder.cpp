@@ -6,7 +6,7 @@ namespace locald::bundle {
 
 namespace {
 
-oci::Process make_process(parts::Plan& plan) {
+oci::Process make_process(parts::Plan& plan, const std::vector<std::string>& bounding) {
     oci::Process process;
     process.terminal = plan.options.tty;
     process.console_size = plan.options.tty ? plan.options.console_size : std::nullopt;
@@ -20,7 +20,7 @@ oci::Process make_process(parts::Plan& plan) {
     process.no_new_privileges = plan.options.no_new_privileges;
 
     oci::Capabilities capabilities;
-    capabilities.bounding = parts::bounding_set(plan.options);
+    capabilities.bounding = bounding;
     // Another user than root gets what programs with file capabilities or a setuid bit may give him, and nothing
     // before. Inheritable stays empty for everybody (CVE-2022-24769).
     if (plan.user.uid == 0) {
@@ -39,14 +39,21 @@ std::vector<oci::Namespace> make_namespaces(const parts::Plan& plan) {
     return namespaces;
 }
 
-oci::Linux make_linux(const parts::Plan& plan, const std::vector<std::string>& capabilities) {
+oci::Root make_root(const RunOptions& options) {
+    oci::Root root;
+    root.path = "rootfs";
+    root.readonly = options.read_only;
+    return root;
+}
+
+oci::Linux make_linux(const parts::Plan& plan, const std::vector<std::string>& bounding) {
     oci::Linux part;
     part.uid_mappings = plan.host.uid_mappings;
     part.gid_mappings = plan.host.gid_mappings;
     part.namespaces = make_namespaces(plan);
     part.resources = parts::make_resources(plan.options);
     part.cgroups_path = plan.host.cgroups_path;
-    part.seccomp = default_seccomp(capabilities);
+    part.seccomp = default_seccomp(bounding);
     // What tells of the host's hardware and work, or reaches it; moby's and containerd's lists of 2026.
     part.masked_paths = {"/proc/acpi",
                          "/proc/asound",
@@ -73,16 +80,16 @@ Bundle build_bundle(const RunOptions& options, const std::optional<oci::ImageCon
     plan.hostname = parts::make_hostname(options);
     plan.user = parts::choose_user(plan);
 
+    const auto bounding = parts::bounding_set(options);
+
     Bundle bundle;
     bundle.spec.oci_version = "1.0.2";  // the lowest that has all we write, so that old runtimes take it
-    bundle.spec.root.emplace();
-    bundle.spec.root->path = "rootfs";
-    bundle.spec.root->readonly = options.read_only;
-    bundle.spec.process = make_process(plan);
+    bundle.spec.root = make_root(options);
+    bundle.spec.process = make_process(plan, bounding);
     bundle.spec.hostname = plan.hostname;
     plan.files = parts::make_files(plan);
     bundle.spec.mounts = parts::all_mounts(plan);
-    bundle.spec.linux_ = make_linux(plan, bundle.spec.process->capabilities->bounding);
+    bundle.spec.linux_ = make_linux(plan, bounding);
     bundle.stop_signal = parts::make_stop_signal(plan);
     bundle.spec.annotations = parts::make_annotations(plan, bundle.stop_signal);
     bundle.files = std::move(plan.files);

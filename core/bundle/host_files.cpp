@@ -52,7 +52,8 @@ std::string make_hosts(const Plan& plan) {
     bool alias_given = false;
     // The user's lines come first because the first match wins.
     for (const auto& [name, address] : plan.options.add_hosts) {
-        const std::string what = "--add-host " + name + ":" + address;
+        std::string what = "--add-host ";
+        what.append(name).append(":").append(address);
         if (!is_host_name(name, 253)) throw Error(ErrorKind::invalid, what + ": no host name");
         alias_given = alias_given || name == "host.docker.internal" || name == "host.containers.internal";
         if (address == "host-gateway") {

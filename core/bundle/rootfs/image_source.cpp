@@ -84,7 +84,10 @@ ContainerBundle ImageSource::prepare(const std::string& destination, const Progr
     }
     Bundle bundle = build_bundle(options_, config, read_account_files(layers.layers), host_);
     if (!image_) {
-        bundle.spec.root->path = root;
+        oci::Root in_place;
+        in_place.path = root;
+        in_place.readonly = options_.read_only;
+        bundle.spec.root = std::move(in_place);
     } else {
         bundle.manifest = image_->manifest.digest;
         if (mode_ == RootfsMode::directory && !layers.layers.empty()) {

@@ -40,9 +40,8 @@ public:
             skip = reached_;
         }
         const std::uint64_t expected = blob_.size - reached_ + skip;
-        if (response.length() && *response.length() != expected) {
-            corrupt(std::to_string(expected) + " bytes", std::to_string(*response.length()));
-        }
+        const std::uint64_t said = response.length().value_or(expected);
+        if (said != expected) corrupt(std::to_string(expected) + " bytes", std::to_string(said));
         report(false);
         // one byte more than there may be: a body without a length must not end the blob by stopping to be read
         while (const std::size_t got = response.read(block_, cancel)) {

@@ -70,6 +70,7 @@ Poco::Net::StreamSocket open_tunnel(Poco::Net::StreamSocket socket, const Origin
     request.set("Host", to.host_and_port());
     if (!proxy.authorization.empty()) request.set("Proxy-Authorization", proxy.authorization);
     session.setKeepAlive(true);
+    session.setProxyConfig({});
     session.sendRequest(request);
     Poco::Net::HTTPResponse response;
     session.receiveResponse(response);
@@ -116,6 +117,7 @@ Connection::Connection(const Poco::Net::StreamSocket& connected, Origin origin, 
       reach_(reach),
       plain_proxy_(std::move(plain_proxy)) {
     setKeepAlive(true);
+    setProxyConfig({});  // not the process-wide one, which another user of Poco may have set
 }
 
 bool Connection::holds_bytes() {

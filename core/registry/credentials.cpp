@@ -123,15 +123,15 @@ std::optional<Credentials> from_entry(const json& entry, const std::string& file
         return Credentials{{}, {}, std::move(token), file};
     }
     if (const std::string auth = text_member(entry, "auth"); !auth.empty()) {
-        const auto decoded = base64_decode(trim(auth));
-        const auto colon = decoded ? decoded->find(':') : std::string::npos;
+        const std::string decoded = base64_decode(trim(auth)).value_or("");
+        const auto colon = decoded.find(':');
         if (colon == std::string::npos) {
             throw Error(ErrorKind::invalid,
                         file + ": auths[" + json_quote(key) + "].auth: expected base64 of user:password");
         }
-        std::string password = decoded->substr(colon + 1);
+        std::string password = decoded.substr(colon + 1);
         password.erase(password.find_last_not_of('\0') + 1);  // docker once padded them
-        return identity_or_password(decoded->substr(0, colon), std::move(password), file);
+        return identity_or_password(decoded.substr(0, colon), std::move(password), file);
     }
     std::string username = text_member(entry, "username");
     std::string password = text_member(entry, "password");

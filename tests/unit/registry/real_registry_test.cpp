@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdlib>
+#include <string>
 #include <thread>
 
 #include "core/base/sha256.hpp"
@@ -209,6 +212,82 @@ TEST_F(RealRegistryTest, SpeaksTlsToWhomTheCaFileVouchesFor) {
     Kept layer;
     client.fetch_blob(wanted, resolved.manifest.layers.at(0), layer, {}, CancelToken());
     EXPECT_EQ(sha256_of(layer.text), resolved.manifest.layers.at(0).digest);
+}
+
+/// Answers CONNECT and passes the bytes on to one port of 127.0.0.1; serves one tunnel at a time.
+class TunnelProxy {
+public:
+    explicit TunnelProxy(unsigned port) : port_(port), socket_(Poco::Net::SocketAddress("127.0.0.1", 0)) {
+        thread_ = std::thread([this] { run(); });
+    }
+    ~TunnelProxy() {
+        stop_ = true;
+        thread_.join();
+    }
+    std::string url() const { return "http://127.0.0.1:" + std::to_string(socket_.address().port()); }
+    std::string first_line() const { return first_line_; }  ///< to be read when the tunnel has been used
+
+private:
+    void run() {
+        const Poco::Timespan step(20'000);
+        while (!stop_) {
+            if (!socket_.poll(step, Poco::Net::Socket::SELECT_READ)) continue;
+            try {
+                Poco::Net::StreamSocket client = socket_.acceptConnection();
+                std::string head;
+                char block[16384];
+                while (head.find("\r\n\r\n") == std::string::npos) {
+                    const int got = client.receiveBytes(block, sizeof block);
+                    if (got <= 0) return;
+                    head.append(block, static_cast<std::size_t>(got));
+                }
+                first_line_ = head.substr(0, head.find('\r'));
+                Poco::Net::StreamSocket server(Poco::Net::SocketAddress("127.0.0.1", static_cast<Poco::UInt16>(port_)));
+                const std::string ok = "HTTP/1.1 200 Connection established\r\n\r\n";
+                client.sendBytes(ok.data(), static_cast<int>(ok.size()));
+                while (!stop_) {
+                    bool open = true;
+                    for (auto* from : {&client, &server}) {
+                        if (!from->poll(Poco::Timespan(1'000), Poco::Net::Socket::SELECT_READ)) continue;
+                        const int got = from->receiveBytes(block, sizeof block);
+                        if (got <= 0) open = false;
+                        if (got > 0) (from == &client ? server : client).sendBytes(block, got);
+                    }
+                    if (!open) break;
+                }
+            } catch (const Poco::Exception&) {
+                continue;  // one of the two left
+            }
+        }
+    }
+
+    unsigned port_;
+    Poco::Net::ServerSocket socket_;
+    std::atomic<bool> stop_{false};
+    std::string first_line_;
+    std::thread thread_;
+};
+
+TEST_F(RealRegistryTest, PullsThroughATunnelAndChecksTheRegistrysNameAtItsEnd) {
+    LOCALD_REQUIRE(!find_program("openssl").empty(), "openssl");
+    make_certificate(scratch_.path(), "DNS:registry.invalid");
+    RealRegistry secure({}, tls_lines(scratch_.path()));
+    secure.push(layout_->path(), "amd64");
+    ClientOptions trusting = options();
+    trusting.ca_file = scratch_ / "ca.pem";
+    const auto through = [&](const std::string& registry) {
+        const TunnelProxy proxy(secure.port());
+        ::setenv("https_proxy", proxy.url().c_str(), 1);
+        const auto error = error_of([&] {
+            Client client(trusting);
+            client.resolve(oci::parse_reference(registry + "/test/image:amd64"), amd64, CancelToken());
+        });
+        ::unsetenv("https_proxy");
+        EXPECT_EQ(proxy.first_line(), "CONNECT " + registry + " HTTP/1.1");
+        return error;
+    };
+    EXPECT_EQ(through("registry.invalid:5000").message(), "no error was thrown");
+    EXPECT_EQ(through("other.invalid:5000").kind(), ErrorKind::denied);
 }
 
 TEST_F(RealRegistryTest, RefusesACertificateOfAnotherNameAlsoOnLoopback) {

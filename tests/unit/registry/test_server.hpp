@@ -78,7 +78,10 @@ public:
     std::string authority() const { return "127.0.0.1:" + std::to_string(port()); }
     std::string url() const { return "http://" + authority(); }
     /// How many connections were made that carried a request of http.
-    int connections() const { return static_cast<int>(peers_.size()); }
+    int connections() const {
+        const std::lock_guard lock(mutex_);
+        return static_cast<int>(peers_.size());
+    }
     std::vector<Seen> seen() const {
         const std::lock_guard lock(mutex_);
         return seen_;

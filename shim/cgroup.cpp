@@ -125,7 +125,8 @@ bool is_host_root() {
     constexpr int cap_sys_admin = 21;
     if (((grantable_capabilities() >> cap_sys_admin) & 1U) == 0) return false;
     // The first user namespace maps everything onto itself.
-    const auto words = split(posix::read_file("/proc/self/uid_map"), ' ');
+    const std::string map = posix::read_file("/proc/self/uid_map");
+    const auto words = split(map, ' ');
     return !words.empty() && trim(words.back()) == "4294967295";
 }
 

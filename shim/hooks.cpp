@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@ namespace locald::shim {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr unsigned close_range_cloexec = 1U << 2U;  // CLOSE_RANGE_CLOEXEC
 
 // What of a hook's output goes into an error text. More is read, so that the hook does not block, and dropped.
 constexpr std::size_t most_output = 4096;
@@ -105,6 +108,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     if (::dup2(in, STDIN_FILENO) >= 0 && ::dup2(out, STDOUT_FILENO) >= 0 && ::dup2(err, STDERR_FILENO) >= 0) {
+        ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, close_range_cloexec);
         ::execve(path, argv, envp);
     }
     const int code = errno;

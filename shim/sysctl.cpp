@@ -39,14 +39,24 @@ bool has_own(const oci::Spec& spec, std::string_view type) {
     return false;
 }
 
+/// The dotted name as a path below /proc/sys.
+std::string path_below_sys(std::string name) {
+    for (char& c : name) c = c == '.' ? '/' : c == '/' ? '.' : c;
+    return name;
+}
+
 [[noreturn]] void refuse(const std::string& key, const std::string& why, const std::string& remedy) {
     throw Error(ErrorKind::invalid, "linux.sysctl: sysctl " + json_quote(key) + " " + why).with_remedy(remedy);
 }
 
 void check(const oci::Spec& spec, const std::string& key, const std::string& value) {
     const std::string name = sysctl_name(key);
-    const bool odd = name.empty() || name.find("..") != std::string::npos || name.front() == '.' ||
-                     name.front() == '/' || name.find('\0') != std::string::npos;
+    const std::string path = path_below_sys(name);
+    const auto parts = split(path, '/');
+    // A part of the path that is empty or dots would leave the key that the prefixes below allow.
+    const bool odd = name.find('\0') != std::string::npos || std::any_of(parts.begin(), parts.end(), [](auto part) {
+                         return part.empty() || part == "." || part == "..";
+                     });
     if (odd) refuse(key, "is not a valid name", "write it as in sysctl.d(5), such as net.ipv4.ip_forward");
     if (value.find('\0') != std::string::npos || value.find('\n') != std::string::npos) {
         refuse(key, "has a value with a line end or a NUL", "give one line");
@@ -86,9 +96,7 @@ void check_sysctls(const oci::Spec& spec) {
 
 void write_sysctls(const oci::Linux& config, const posix::UniqueFd& proc) {
     for (const auto& [key, value] : config.sysctl) {
-        std::string path = sysctl_name(key);
-        for (char& c : path) c = c == '.' ? '/' : c == '/' ? '.' : c;
-        path.insert(0, "sys/");
+        const std::string path = "sys/" + path_below_sys(sysctl_name(key));
         try {
             const auto file = posix::openat2(proc, path, O_WRONLY | O_NOFOLLOW,
                                              RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);

@@ -10,7 +10,6 @@
 #include <ctime>
 
 #include "core/registry/address.hpp"
-#include "core/registry/tls.hpp"
 
 namespace locald::registry {
 namespace {
@@ -98,7 +97,7 @@ SigpipeGuard::SigpipeGuard() {
 }
 
 SigpipeGuard::~SigpipeGuard() {
-    if (sigismember(&before_, SIGPIPE) == 1) return;
+    // also when it was blocked before (Poco blocks it in the main thread): it would wait for whoever unblocks it
     if (!pending_before_) {
         sigset_t pipe;
         sigemptyset(&pipe);
@@ -191,7 +190,7 @@ void ConnectionPool::give(std::unique_ptr<Connection> connection) {
     if (list.size() < most_idle) list.push_back(std::move(connection));
 }
 
-std::unique_ptr<Connection> connect_to(const Origin& origin, const ClientOptions& options, Reach reach,
+std::unique_ptr<Connection> connect_to(const Origin& origin, Tls& tls, const ClientOptions& options, Reach reach,
                                        const CancelToken& cancel) {
     const auto proxy = proxy_for(origin, ProxySettings::of_this_process());
     const std::string peer = origin.host_and_port();
@@ -207,7 +206,7 @@ std::unique_ptr<Connection> connect_to(const Origin& origin, const ClientOptions
                 ? std::min<std::chrono::milliseconds>(options.connect_timeout, loopback_handshake_timeout)
                 : options.connect_timeout;
         socket.setReceiveTimeout(timespan(patience / waits_in_handshake));
-        socket = start_tls(socket, origin, options.ca_file);
+        socket = tls.start(socket, origin);
         socket.setReceiveTimeout(timespan(options.idle_timeout));
         return std::make_unique<Connection>(socket, origin, reach, std::nullopt);
     } catch (const Poco::Exception&) {

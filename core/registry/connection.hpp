@@ -17,6 +17,7 @@
 #include "core/base/progress.hpp"
 #include "core/registry/client.hpp"
 #include "core/registry/proxy.hpp"
+#include "core/registry/tls.hpp"
 #include "core/registry/transport.hpp"
 #include "core/registry/url.hpp"
 
@@ -85,7 +86,7 @@ private:
 /// A new connection to `origin`, through a proxy where the environment names one, with TLS where the scheme says so.
 /// Every address of the host is tried in turn.
 /// @throws NoTls, Transient, Error(unavailable, denied, cancelled)
-std::unique_ptr<Connection> connect_to(const Origin& origin, const ClientOptions& options, Reach reach,
+std::unique_ptr<Connection> connect_to(const Origin& origin, Tls& tls, const ClientOptions& options, Reach reach,
                                        const CancelToken& cancel);
 
 /// Turns the Poco exception in flight into ours; `peer` is who was spoken to. Call it in a catch block only.

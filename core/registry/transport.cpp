@@ -11,6 +11,7 @@
 #include "core/base/version.hpp"
 #include "core/registry/address.hpp"
 #include "core/registry/connection.hpp"
+#include "core/registry/tls.hpp"
 
 namespace locald::registry {
 namespace {
@@ -129,7 +130,8 @@ std::string Response::read_text(std::size_t most, std::string_view what, const C
     return out;
 }
 
-Transport::Transport(const ClientOptions& options) : options_(options), pool_(std::make_shared<ConnectionPool>()) {}
+Transport::Transport(const ClientOptions& options)
+    : options_(options), tls_(std::make_unique<Tls>(options.ca_file)), pool_(std::make_shared<ConnectionPool>()) {}
 Transport::~Transport() = default;
 
 Response Transport::exchange(const Request& request, Reach reach, const CancelToken& cancel) {
@@ -139,7 +141,7 @@ Response Transport::exchange(const Request& request, Reach reach, const CancelTo
     while (auto kept = request.method == "GET" ? pool_->take(request.url.origin, reach) : nullptr) {
         if (auto response = try_exchange(std::move(kept), request, true, cancel)) return *std::move(response);
     }
-    auto fresh = connect_to(request.url.origin, options_, reach, cancel);
+    auto fresh = connect_to(request.url.origin, *tls_, options_, reach, cancel);
     return *try_exchange(std::move(fresh), request, false, cancel);
 }
 

@@ -55,6 +55,7 @@ enum class Reach {
 
 class Connection;
 class ConnectionPool;
+class Tls;
 
 /// One answer; the body is read from the connection, which goes back to the pool once the body has ended.
 class Response {
@@ -117,6 +118,7 @@ private:
                                          const CancelToken& cancel);
 
     ClientOptions options_;
+    std::unique_ptr<Tls> tls_;
     std::shared_ptr<ConnectionPool> pool_;
 };
 

@@ -15,13 +15,11 @@
 #include "shim/cgroup_devices.hpp"
 #include "shim/cgroup_dir.hpp"
 #include "shim/cgroup_limits.hpp"
+#include "shim/cgroup_maker.hpp"
 
 namespace locald::shim {
 
 namespace {
-
-const std::string remedy_for_rights =
-    "leave the limit out, run as root, or start from a session whose cgroup is delegated (systemd: Delegate=yes)";
 
 /// What a config wants of the cgroups of this host.
 struct Wish {
@@ -33,6 +31,7 @@ struct Wish {
     /// The v1 controllers that must be joined for it.
     std::vector<std::string> v1_controllers() const {
         std::vector<std::string> names;
+        names.reserve(v1.size() + 1);
         for (const auto& limit : v1) names.push_back(limit.controller);
         if (!devices.empty() && !devices_by_program) names.emplace_back("devices");
         return names;
@@ -70,18 +69,10 @@ Wish wish_of(const CgroupHost& host, const oci::Spec& spec) {
     return wish;
 }
 
-std::vector<std::string> components(const std::string& relative) {
-    std::vector<std::string> parts;
-    for (const auto part : split(relative, '/')) {
-        if (!part.empty()) parts.emplace_back(part);
-    }
-    return parts;
-}
-
 /// The deepest directory on the way to `relative` that exists.
 CgroupDir deepest_existing(const CgroupMount& mount, const std::string& relative) {
     CgroupDir dir = CgroupDir::root_of(mount);
-    for (const auto& name : components(relative)) {
+    for (const auto& name : path_components(relative)) {
         if (!dir) break;
         auto next = dir.child(name);
         if (!next) break;
@@ -115,7 +106,9 @@ std::optional<std::string> delegated_place(const CgroupMount& mount, const std::
     const std::string parent = slash == std::string::npos ? "" : mount.own.substr(0, slash);
     for (const std::string& base : {parent, mount.own}) {
         const auto dir = CgroupDir::open(CgroupHost{{mount}}, mount.mount_point + "/" + base);
-        if (dir && dir.writable("cgroup.procs")) return (base.empty() ? "" : base + "/") + "locald-" + id + "/c";
+        if (!dir || !dir.writable("cgroup.procs")) continue;
+        std::string place = base.empty() ? base : base + "/";
+        return place.append("locald-").append(id).append("/c");
     }
     return std::nullopt;
 }
@@ -129,109 +122,6 @@ bool is_host_root() {
     const auto words = split(map, ' ');
     return !words.empty() && trim(words.back()) == "4294967295";
 }
-
-/// Makes the directories of one container in one hierarchy.
-class Maker {
-public:
-    Maker(const CgroupMount& mount, std::vector<std::string>& made) : mount_(mount), made_(made) {}
-
-    /// The controllers that must reach the limits' directory (v2).
-    void need(const std::string& controller) {
-        if (!controller.empty() && std::find(needed_.begin(), needed_.end(), controller) == needed_.end()) {
-            needed_.push_back(controller);
-        }
-    }
-
-    /// mkdir -p below the mount point. A container that ends at this moment may take an empty parent away; then the
-    /// walk begins again.
-    CgroupDir make(const std::string& relative) {
-        constexpr int most_walks = 16;
-        for (int walk = 1;; ++walk) {
-            CgroupDir dir = CgroupDir::root_of(mount_);
-            if (!dir) throw_errno(ENOENT, "open the cgroup hierarchy ", mount_.mount_point);
-            int err = 0;
-            for (const auto& name : components(relative)) {
-                err = step(dir, name);
-                if (err != 0) break;
-            }
-            if (err == 0) return dir;
-            if (err != ENOENT || walk == most_walks) {
-                throw Error(kind_of_errno(err),
-                            "make cgroup " + mount_.mount_point + "/" + relative + ": " + errno_text(err), err)
-                    .with_remedy(remedy_for_rights);
-            }
-        }
-    }
-    CgroupDir make_child(const CgroupDir& parent, const std::string& name) {
-        CgroupDir dir;
-        const int err = enter(parent, name, dir);
-        if (err != 0) {
-            throw Error(kind_of_errno(err), "make cgroup " + parent.path() + "/" + name + ": " + errno_text(err), err);
-        }
-        return dir;
-    }
-    /// Why a controller did not reach the limits' directory; empty when nothing was refused.
-    const std::string& refused() const noexcept { return refused_; }
-
-private:
-    int step(CgroupDir& dir, const std::string& name) {
-        if (mount_.v2) hand_on(dir);
-        CgroupDir next;
-        const int err = enter(dir, name, next);
-        if (err == 0) dir = std::move(next);
-        return err;
-    }
-
-    int enter(const CgroupDir& dir, const std::string& name, CgroupDir& out) {
-        const int err = dir.make(name);
-        if (err == 0) made_.push_back(dir.path() + "/" + name);
-        // A read-only or foreign parent answers EROFS or EACCES also for what exists.
-        out = dir.child(name);
-        if (!out) return err != 0 && err != EEXIST ? err : ENOENT;
-        if (!mount_.v2 && mount_.has("cpuset")) inherit_cpuset(dir, out);
-        return 0;
-    }
-
-    /// Enables in `dir` what is needed, exists and is not enabled yet.
-    void hand_on(const CgroupDir& dir) {
-        if (needed_.empty()) return;
-        const auto there = components_of(dir.read("cgroup.controllers").value_or(""));
-        const auto enabled = components_of(dir.read("cgroup.subtree_control").value_or(""));
-        std::string text;
-        for (const auto& controller : needed_) {
-            const auto in = [&](const auto& list) {
-                return std::find(list.begin(), list.end(), controller) != list.end();
-            };
-            if (in(there) && !in(enabled)) text += (text.empty() ? "+" : " +") + controller;
-        }
-        if (text.empty()) return;
-        if (const int err = dir.write("cgroup.subtree_control", text); err != 0) {
-            refused_ = "write " + text + " to " + dir.path() + "/cgroup.subtree_control: " + errno_text(err);
-        }
-    }
-
-    static std::vector<std::string> components_of(const std::string& words) {
-        std::vector<std::string> list;
-        for (const auto word : split(trim(words), ' ')) list.emplace_back(word);
-        return list;
-    }
-
-    /// v1: a cpuset that was just made is empty and takes no process; it starts with what its parent has.
-    static void inherit_cpuset(const CgroupDir& parent, const CgroupDir& dir) {
-        for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-            if (!trim(dir.read(file).value_or("-")).empty()) continue;
-            const std::string value(trim(parent.read(file).value_or("")));
-            if (const int err = dir.write(file, value); err != 0) {
-                throw_errno(err, "write ", value, " to ", dir.path(), "/", file);
-            }
-        }
-    }
-
-    const CgroupMount& mount_;
-    std::vector<std::string>& made_;
-    std::vector<std::string> needed_;
-    std::string refused_;
-};
 
 /// One write, by the name the limit's file has here. 0 or errno; `file` says which was tried.
 int try_limit(const CgroupDir& dir, const CgroupLimit& limit, std::string& file, std::string& value) {
@@ -293,8 +183,9 @@ void apply_devices(const CgroupDir& dir, const CgroupMount& mount, const Wish& w
         for (const auto& [file, line] : v1_device_lines(wish.devices)) {
             const int err = dir.write(file, line);
             if (err == 0) continue;
-            if (is_host_root()) throw_devices("write " + line + " to " + dir.path() + "/" + file, err);
-            return;
+            if (!is_host_root()) return;
+            std::string what = "write " + line + " to ";
+            throw_devices(what.append(dir.path()).append("/").append(file), err);
         }
     }
 }
@@ -320,7 +211,7 @@ void settle_type(const CgroupDir& dir, const std::vector<CgroupLimit>& limits) {
 CgroupDir make_one(const CgroupMount& mount, const std::string& relative, const Wish& wish,
                    std::vector<std::string>& made) {
     const auto& limits = mount.v2 ? wish.v2 : wish.v1;
-    Maker maker(mount, made);
+    CgroupMaker maker(mount, made);
     if (mount.v2) {
         for (const auto& limit : limits) maker.need(limit.controller);
     }
@@ -358,7 +249,7 @@ void check_homes(const CgroupHost& host, const oci::Spec& spec, const Wish& wish
         throw Error(ErrorKind::unsupported, limit.field + ": cannot write " + limit.value + " to " + file + ": " +
                                                 (home == nullptr ? "no cgroup hierarchy for it is mounted"
                                                                  : why_nowhere(CgroupHost{{*home}}, spec)))
-            .with_remedy(remedy_for_rights);
+            .with_remedy(remedy_for_cgroup_rights);
     };
     for (const auto& limit : wish.v2) check(limit, host.v2());
     for (const auto& limit : wish.v1) check(limit, host.v1(limit.controller));

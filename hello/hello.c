@@ -2,6 +2,7 @@
 // person tries shows that something real happened. Static, so that the image needs nothing else.
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,13 @@ static void say_map(const char* label, const char* path) {
         say(label, "not to be seen: no /proc");
         return;
     }
-    unsigned long inside = 0, outside = 0, count = 0;
+    char line[128];
     int lines = 0;
-    while (fscanf(file, "%lu %lu %lu", &inside, &outside, &count) == 3) {
+    while (fgets(line, sizeof line, file) != NULL) {
+        char* rest = line;
+        const unsigned long inside = strtoul(rest, &rest, 10);
+        const unsigned long outside = strtoul(rest, &rest, 10);
+        const unsigned long count = strtoul(rest, &rest, 10);
         printf(label_format, lines++ == 0 ? label : "");
         if (inside == outside && inside == 0 && count == 4294967295UL) {
             puts("every id is itself: the host's user namespace");
@@ -40,11 +45,11 @@ static void say_map(const char* label, const char* path) {
 
 static void say_namespaces(void) {
     static const char* const names[] = {"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"};
+    const int directory = open("/proc/self/ns", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int shown = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
-        char path[64], link[64];
-        snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
-        const ssize_t length = readlink(path, link, sizeof link - 1);
+        char link[64];
+        const ssize_t length = readlinkat(directory, names[i], link, sizeof link - 1);
         if (length < 0) continue;
         link[length] = '\0';
         const char* number = strchr(link, '[');
@@ -55,6 +60,7 @@ static void say_namespaces(void) {
         ++shown;
     }
     if (shown % 4 != 0) putchar('\n');
+    if (directory >= 0) close(directory);
     if (shown == 0) say("namespaces", "not to be seen: no /proc");
 }
 
@@ -90,8 +96,7 @@ static void say_groups(void) {
 }
 
 static void say_what_is_seen(void) {
-    struct utsname kernel;
-    memset(&kernel, 0, sizeof kernel);
+    struct utsname kernel = {0};
     uname(&kernel);
 
     puts("Hello from inside a container made by locald!\n");

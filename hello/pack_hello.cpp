@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <iterator>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -69,7 +69,9 @@ private:
 
 std::string read_all(const char* path) {
     std::ifstream file(path, std::ios::binary);
-    std::string bytes(std::istreambuf_iterator<char>(file), {});
+    std::ostringstream bytes_of;
+    bytes_of << file.rdbuf();
+    std::string bytes = std::move(bytes_of).str();
     if (!file || bytes.empty()) throw Error(ErrorKind::system, std::string("read ") + path + ": failed or empty");
     return bytes;
 }

@@ -34,16 +34,16 @@ void refuse_bad_text(const Json& value, const reader::Place& place) {
 
 void put_unknown(Json& object, const std::string& unknown) {
     if (unknown.empty()) return;
-    auto members = reader::parse_document(unknown);
+    const auto members = reader::parse_document(unknown);
     if (!members.is_object()) reader::fail_expected(reader::Place("unknown members"), "an object", members);
     // Compared with the few that were there before only: unknown members are unique among themselves, and may be many.
     const auto& present = object.get_ref<const Json::object_t&>();
     const auto known = present.size();
-    for (auto& [key, value] : members.get_ref<reader::Json::object_t&>()) {
+    for (const auto& [key, value] : members.get_ref<const reader::Json::object_t&>()) {
         bool taken = false;
         for (std::size_t i = 0; i < known && !taken; ++i)
             taken = (present.begin() + static_cast<std::ptrdiff_t>(i))->first == key;
-        if (!taken) put(object, key, Json(std::move(value)));
+        if (!taken) put(object, key, Json(value));
     }
 }
 

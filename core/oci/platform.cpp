@@ -57,7 +57,7 @@ std::vector<Platform> wishes_for(const Platform& wanted) {
         wishes.push_back(normalized({wanted.os, std::move(architecture), std::move(variant), {}}));
     };
     const auto add_down = [&](const std::string& architecture, unsigned from, unsigned to) {
-        for (unsigned v = from; v >= to; --v) add(architecture, "v" + std::to_string(v));
+        for (unsigned v = from; v >= to; --v) add(architecture, std::string("v").append(std::to_string(v)));
     };
     const auto version = version_of(wanted.variant);
     if (wanted.architecture == "amd64") {

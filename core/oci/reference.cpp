@@ -120,8 +120,8 @@ void split_path(std::string_view rest, ImageName& name) {
 
 std::string Reference::str() const {
     std::string text = registry + "/" + repository;
-    if (!tag.empty()) text += ":" + tag;
-    if (!digest.empty()) text += "@" + digest.str();
+    if (!tag.empty()) text.append(":").append(tag);
+    if (!digest.empty()) text.append("@").append(digest.str());
     return text;
 }
 

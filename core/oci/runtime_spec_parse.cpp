@@ -77,6 +77,7 @@ static void read(Json& value, const Place& place, Mount& out) {
 
 static void read(Json& value, const Place& place, User& out) {
     Object object(value, place);
+    // The spec asks for both ids; other runtimes take an absent one as 0, and configs rely on it.
     object.get("uid", out.uid);
     object.get("gid", out.gid);
     object.get("umask", out.umask);

@@ -181,9 +181,13 @@ static void read(Json& value, const Place& place, Device& out) {
     if (!numbered && out.type != "p") {
         fail(Place(place, "type"), "expected c, b, u or p, got " + json_quote(out.type.substr(0, 64)));
     }
-    // Go's engines leave a zero out, so a missing number of a device node is a zero, as runc has it.
-    object.get("major", out.major);
-    object.get("minor", out.minor);
+    if (numbered) {
+        object.need("major", out.major);
+        object.need("minor", out.minor);
+    } else {
+        object.get("major", out.major);
+        object.get("minor", out.minor);
+    }
     object.get("fileMode", out.file_mode);
     object.get("uid", out.uid);
     object.get("gid", out.gid);

@@ -58,6 +58,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"/hooks", R"({"poststop":[{"path":"/a"},{}]})", "hooks.poststop[1].path: missing"},
         Case{"/linux/namespaces", "[{}]", "linux.namespaces[0].type: missing"},
         Case{"/linux/devices", R"([{"path":"/dev/x"}])", "linux.devices[0].type: missing"},
+        Case{"/linux/devices", R"([{"path":"/dev/x","type":"p"},{"path":"/dev/y","type":"b","major":1}])",
+             "linux.devices[1].minor: missing"},
         Case{"/linux/uidMappings", R"([{"containerID":0,"hostID":0}])", "linux.uidMappings[0].size: missing"},
         Case{"/linux/seccomp", "{}", "linux.seccomp.defaultAction: missing"},
         Case{"/linux/seccomp", R"({"defaultAction":"A","syscalls":[{"names":[],"action":"B"}]})",

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "cli/archive_kind.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/image_json.hpp"
 #include "cli/long_call.hpp"
@@ -10,7 +11,7 @@ namespace locald::cli {
 
 namespace {
 
-/// A path that is there needs no prefix: a directory is a layout, a file is what `docker save` wrote.
+/// A path that is there needs no prefix: a directory is a layout, a file an archive of one of the two kinds.
 oci::ImageName parse_source(const std::string& text) {
     std::error_code error;
     const auto type = std::filesystem::status(text, error).type();
@@ -22,7 +23,7 @@ oci::ImageName parse_source(const std::string& text) {
         return name;
     }
     if (type == std::filesystem::file_type::regular) {
-        name.kind = oci::ImageKind::docker_archive;
+        name.kind = archive_kind(text);
         return name;
     }
     return oci::parse_image_name(text);

@@ -43,7 +43,8 @@ constexpr std::array commands{
     Command{"image rm", "Remove images by name or id", "IMAGE|ID...", 1, any_number, false,
             "What no other image needs is removed with them.", "", make_image_rm},
     Command{"image import", "Take an image from an OCI layout or an archive", "SOURCE [NAME]", 1, 2, false,
-            "SOURCE is an OCI layout directory or the file that `docker save` wrote, or one of oci:DIR[:TAG], "
+            "SOURCE is an OCI layout, as a directory or a tar, or the file that `docker save` wrote, or one of "
+            "oci:DIR[:TAG], "
             "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]. NAME is what the image is called here; by default as "
             "the archive says.",
             "docker save -o app.tar app && locald image import app.tar\nlocald image import oci:./layout my/app:1",

@@ -284,8 +284,9 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
     Cgroup cgroup;
     cgroup.warnings_ = std::move(wish.warnings);
     if (planned.empty()) {
-        cgroup.warnings_.push_back("the container has no cgroup of its own: " + why_nowhere(host, spec) +
-                                   (wish.devices.empty() ? "" : "; its device rules have no effect"));
+        cgroup.warnings_.push_back(
+            "the container has no cgroup of its own: " + why_nowhere(host, spec) +
+            (wish.devices.empty() || !is_host_root() ? "" : "; its device rules have no effect"));
         return cgroup;
     }
     std::vector<std::string> made;

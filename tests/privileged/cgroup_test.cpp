@@ -300,6 +300,80 @@ TEST_F(CgroupLive, KeepsAnEnginesParent) {
     }
 }
 
+// The part of CgroupViews.GiveAnOrdinaryUser… that runs as that user, in a process of its own.
+TEST(CgroupOfAUser, UsesWhatHeWasGiven) {
+    const char* delegated = std::getenv("LOCALD_TEST_DELEGATED");
+    if (delegated == nullptr) return;
+    oci::Spec spec;
+    spec.linux_.emplace();
+    spec.linux_->resources.emplace();
+    spec.linux_->resources->devices = {{false, "a", {}, {}, "rwm"}};
+    spec.linux_->cgroups_path = "/locald/user-4242/web/c";
+    const auto planned = Cgroup::plan(spec, "web");
+    if (std::string(delegated).empty()) {
+        EXPECT_THAT(planned, IsEmpty());
+        const auto none = Cgroup::create(spec, planned);
+        ASSERT_EQ(none.warnings().size(), 1U);
+        EXPECT_THAT(none.warnings().front(), HasSubstr("this user may not make cgroups in"));
+        none.kill_all();
+        none.remove();
+        spec.linux_->resources->pids_limit = 5;
+        std::string line;
+        try {
+            Cgroup::create(spec, Cgroup::plan(spec, "web"));
+        } catch (const Error& e) {
+            line = e.what();
+        }
+        EXPECT_THAT(line, HasSubstr("linux.resources.pids.limit: cannot write 5 to pids.max"));
+        EXPECT_THAT(line, HasSubstr("Delegate=yes"));
+        return;
+    }
+    ASSERT_THAT(planned, ::testing::ElementsAre(std::string(delegated) + "/locald-web/c"));
+    const auto cgroup = Cgroup::create(spec, planned);
+    Process process(cgroup, sleep_for_ever);
+    EXPECT_THAT(cgroup.processes(), ::testing::ElementsAre(process.pid()));
+    cgroup.kill_all();
+    process.wait();
+    cgroup.remove();
+    EXPECT_FALSE(std::filesystem::exists(std::string(delegated) + "/locald-web"));
+}
+
+/// Runs CgroupOfAUser as uid 4242, inside `cgroup` when it is not empty.
+int run_as_user(const std::string& program, const std::string& cgroup, const std::string& delegated) {
+    constexpr uid_t user = 4242;
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        if (!cgroup.empty()) std::ofstream(cgroup + "/cgroup.procs") << ::getpid() << std::flush;
+        if (::setresgid(user, user, user) != 0 || ::setresuid(user, user, user) != 0) ::_exit(126);
+        ::setenv("LOCALD_TEST_DELEGATED", delegated.c_str(), 1);
+        ::unsetenv("GTEST_OUTPUT");
+        ::execl(program.c_str(), program.c_str(), "--gtest_filter=CgroupOfAUser.*", "--gtest_brief=1", nullptr);
+        ::_exit(127);
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(CgroupViews, GiveAnOrdinaryUserHisDelegatedSubtreeOrAWarning) {
+    LOCALD_REQUIRE(::geteuid() == 0 && cgroup_host().v2() != nullptr, "root and cgroup v2");
+    const testing::TempDir dir;  // he may not enter the build directory
+    ASSERT_EQ(::chmod(dir.path().c_str(), 0755), 0);
+    const std::string program = dir / "tests";
+    std::filesystem::copy_file("/proc/self/exe", program);
+    EXPECT_EQ(run_as_user(program, "", ""), 0);
+
+    const std::string top = cgroup_host().v2()->mount_point + "/shim-test-user-" + std::to_string(::getpid());
+    ASSERT_EQ(::mkdir(top.c_str(), 0755), 0);
+    ASSERT_EQ(::mkdir((top + "/me").c_str(), 0755), 0);
+    for (const char* file : {"", "/cgroup.procs", "/cgroup.subtree_control", "/me", "/me/cgroup.procs"}) {
+        EXPECT_EQ(::chown((top + file).c_str(), 4242, 4242), 0) << file;
+    }
+    EXPECT_EQ(run_as_user(program, top + "/me", top), 0);
+    EXPECT_EQ(::rmdir((top + "/me").c_str()), 0);
+    EXPECT_EQ(::rmdir(top.c_str()), 0);
+}
+
 /// Runs all of the above again in a view of the host with another layout.
 int run_in_view(const char* view) {
     const std::string self = std::filesystem::read_symlink("/proc/self/exe");

@@ -41,7 +41,7 @@ bool run_directly(runtime::ContainerRuntime& containers, const bundle::Source& s
     const std::string output = read_all(container->stdout_handle());
     const auto status = container->wait();
     return check(status.code == 0 && status.signal == 0, "ContainerRuntime: the hello image ends with 0") &
-           check(output.find("Hello from locald") != std::string::npos, "ContainerRuntime: its output came by a pipe");
+           check(output.find("made by locald") != std::string::npos, "ContainerRuntime: its output came by a pipe");
 }
 
 bool run_as_service(runtime::ContainerRuntime& containers, const bundle::Source& source, bool terminal) {
@@ -53,7 +53,7 @@ bool run_as_service(runtime::ContainerRuntime& containers, const bundle::Source&
                                           [&](runtime::OutputStream, std::string_view bytes) { output += bytes; });
     const auto status = service.wait();
     return check(status.code == 0 && status.signal == 0, "ProcessRuntime: the service ends with 0") &
-           check(output.find("Hello from locald") != std::string::npos, "ProcessRuntime: its output came to the sink") &
+           check(output.find("made by locald") != std::string::npos, "ProcessRuntime: its output came to the sink") &
            check(service.restarts() == 0, "ProcessRuntime: it was not started again");
 }
 

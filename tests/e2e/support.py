@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,9 @@ CACHE = ROOT / "build/cache"
 IS_ROOT = os.geteuid() == 0
 TIMEOUT = 60
 SAFE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: Lines of progress and warnings, as they come off a terminal.
+NOT_AN_ERROR = re.compile(r"locald: (warning: |(import|unpack|fetch|pull) \S+ \([\d.]+ [kMG]?B\)$)")
 
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -75,6 +79,11 @@ class Done:
     @property
     def errors(self):
         return self.err.decode(errors="replace")
+
+    @property
+    def own_errors(self):
+        """What the container and the tool said on stderr, without progress and warnings."""
+        return "".join(line for line in self.errors.splitlines(True) if not NOT_AN_ERROR.match(line.rstrip("\n")))
 
     def __repr__(self):
         return f"{' '.join(map(str, self.argv))}\nended with {self.code}\nstdout: {self.text!r}\nstderr: {self.errors!r}"
@@ -338,7 +347,7 @@ class ContainerCase(unittest.TestCase):
     def assert_error(self, done, code, *parts):
         """One line on stderr (after warnings) that names all of `parts`, and nothing on stdout."""
         self.assertEqual(done.code, code, done)
-        lines = [line for line in done.errors.splitlines() if line and "warning:" not in line]
+        lines = [line for line in done.errors.splitlines() if line and not NOT_AN_ERROR.match(line)]
         self.assertEqual(len(lines), 1, f"one line was expected\n{done!r}")
         for part in parts:
             self.assertRegex(lines[0], part, done)

@@ -11,7 +11,7 @@ from tests.e2e.support import for_each
 class Hello:
     def test_the_embedded_image_runs_without_a_network(self):
         done = self.assert_ok(self.who.container("locald/hello"))
-        self.assertIn("Hello from locald", done.text)
+        self.assertIn("made by locald", done.text)
 
     def test_the_command_ends_with_the_status_of_the_container(self):
         self.assertEqual(self.who.container(images.image(), "sh", "-c", "exit 42").code, 42)
@@ -316,10 +316,10 @@ class Network:
         self.assertTrue(re.search(r"10\.1\.2\.3\s+db", done.text), done)
 
     def test_p_is_refused_with_the_reason(self):
-        self.assert_error(self.who.container("-p", "80:80", images.image(), "true"), 125, "network is the host's")
+        self.assert_error(self.who.container("-p", "80:80", images.image(), "true"), 125, "host's network")
 
     def test_help_says_it(self):
-        self.assertRegex(self.assert_ok(self.who.locald("container", "run", "--help")).text, r"(?i)network.*host's")
+        self.assertRegex(self.assert_ok(self.who.locald("container", "run", "--help")).text, "host's network")
 
 
 @for_each("user")

@@ -24,6 +24,8 @@ public:
     image::ImageRecord obtain(const bundle::Source& source, const ProgressSink& progress, const CancelToken& cancel);
 
 private:
+    image::ImageRecord obtain_any(const bundle::Source& source, const ProgressSink& progress,
+                                  const CancelToken& cancel);
     image::ImageRecord fetch(const oci::ImageName& name, const oci::Platform& platform, const ProgressSink& progress,
                              const CancelToken& cancel);
     image::ImageRecord find(const std::string& name_or_id);

@@ -115,6 +115,10 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
         named.console_size = oci::ConsoleSize{stdio.size.rows, stdio.size.columns};
     }
     check_container_id(named.id);
+    // In the config, because a program that asks at once would see a terminal without a size.
+    if (stdio.mode == runtime::Stdio::Mode::pty && !named.console_size) {
+        named.console_size = oci::ConsoleSize{stdio.size.rows, stdio.size.columns};
+    }
     const std::string id = named.id;
     return in_step("run " + shown_source(source), [&]() -> std::unique_ptr<runtime::ContainerHandle> {
         const Shim& shim = env_.shim();

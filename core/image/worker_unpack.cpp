@@ -102,7 +102,9 @@ private:
         const PlannedLayer& layer = layers_[i];
         const std::string name = temporary(i);
         posix::remove_tree_at(directory_, name);  // of a crash; this layer's lock is ours
-        if (::mkdirat(directory_.get(), name.c_str(), S_IRWXU) != 0) throw_errno(errno, "create ", name);
+        // Its owner is the namespace's root, who under --userns keep-id is not the caller: he has to come through, and
+        // nobody else comes to a directory of the store.
+        if (::mkdirat(directory_.get(), name.c_str(), 0755) != 0) throw_errno(errno, "create ", name);
         const auto home = posix::openat(directory_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         if (::mkdirat(home.get(), "diff", S_IRWXU) != 0) throw_errno(errno, "create ", name, "/diff");
         diffs_[i] = posix::openat(home, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);

@@ -24,7 +24,7 @@ TIMEOUT = 60
 SAFE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: Lines of progress and warnings, as they come off a terminal.
-NOT_AN_ERROR = re.compile(r"locald: (warning: |(import|unpack|fetch|pull) \S+ \([\d.]+ [kMG]?B\)$)")
+NOISE = re.compile(r"locald: (?:warning: .*|(?:import|unpack|fetch|pull) \S+ \([\d.]+ [kMG]?B\))\r?\n")
 
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -82,8 +82,8 @@ class Done:
 
     @property
     def own_errors(self):
-        """What the container and the tool said on stderr, without progress and warnings."""
-        return "".join(line for line in self.errors.splitlines(True) if not NOT_AN_ERROR.match(line.rstrip("\n")))
+        """What the container and the tool said on stderr, without progress and warnings, which may come at any moment."""
+        return NOISE.sub("", self.errors)
 
     def __repr__(self):
         return f"{' '.join(map(str, self.argv))}\nended with {self.code}\nstdout: {self.text!r}\nstderr: {self.errors!r}"
@@ -347,7 +347,7 @@ class ContainerCase(unittest.TestCase):
     def assert_error(self, done, code, *parts):
         """One line on stderr (after warnings) that names all of `parts`, and nothing on stdout."""
         self.assertEqual(done.code, code, done)
-        lines = [line for line in done.errors.splitlines() if line and not NOT_AN_ERROR.match(line)]
+        lines = [line for line in done.own_errors.splitlines() if line]
         self.assertEqual(len(lines), 1, f"one line was expected\n{done!r}")
         for part in parts:
             self.assertRegex(lines[0], part, done)

@@ -23,7 +23,7 @@ class Streams:
 
     def test_stdout_and_stderr_stay_apart(self):
         done = self.who.container(images.image(), "sh", "-c", "printf out; printf err >&2")
-        self.assertEqual((done.code, done.text, done.own_errors), (0, "out", "err"))
+        self.assertEqual((done.code, done.text, done.own_errors), (0, "out", "err"), done)
 
     def test_binary_output_is_exact(self):
         done = self.who.container(images.image(), "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' '\\377'")

@@ -11,7 +11,7 @@ import termios
 import time
 
 from tests.e2e import images
-from tests.e2e.support import descendants, for_each
+from tests.e2e.support import NOISE, descendants, for_each
 
 
 class Terminal:
@@ -61,6 +61,10 @@ class Terminal:
             self.seen += os.read(self.master, 65536)
         return self.process.returncode
 
+    def shown(self):
+        """What came, without warnings of ours."""
+        return NOISE.sub("", self.seen.decode()).encode()
+
     def close(self):
         if self.process.poll() is None:
             with contextlib.suppress(OSError):
@@ -80,7 +84,7 @@ class Pty:
     def test_the_container_has_a_terminal_of_its_own(self):
         terminal = self.run_on_terminal("sh", "-c", "tty; test -t 0 && test -t 1 && test -t 2 && echo terminal; echo $TERM")
         self.assertEqual(terminal.wait(), 0, terminal.seen)
-        self.assertEqual(terminal.seen.split(), [b"/dev/pts/0", b"terminal", b"xterm-256color"])
+        self.assertEqual(terminal.shown().split(), [b"/dev/pts/0", b"terminal", b"xterm"])
 
     def test_the_exit_status_passes_through(self):
         self.assertEqual(self.run_on_terminal("sh", "-c", "exit 21").wait(), 21)
@@ -148,7 +152,7 @@ class Pty:
     def test_a_lot_of_output_comes_whole(self):
         terminal = self.run_on_terminal("seq", "1", "20000")
         self.assertEqual(terminal.wait(60), 0)
-        self.assertEqual(terminal.seen.split(), [str(number).encode() for number in range(1, 20001)])
+        self.assertEqual(terminal.shown().split(), [str(number).encode() for number in range(1, 20001)])
 
     def test_an_error_before_the_start_leaves_the_terminal_alone(self):
         terminal = self.run_on_terminal("no-such-command")

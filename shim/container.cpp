@@ -105,10 +105,10 @@ void Container::prepare() {
     record_.state.annotations = spec_.annotations;
     record_.shim_pid = ::getpid();
     record_.hooks = poststop_hooks(spec_);
-    record_.cgroups = Cgroup::plan(spec_, options_.id);
 
     const UniqueFd root = open_root(options_.root, true);
-    state_dir_ = StateDir::create(root, options_.id);
+    state_dir_ = StateDir::create(root, options_.id);  // first: from here on the id is ours
+    record_.cgroups = Cgroup::plan(spec_, options_.id);
     state_dir_->write(record_);
     cgroup_ = Cgroup::create(spec_, record_.cgroups);
     state_dir_->mark_cgroups_made();
@@ -154,6 +154,8 @@ void Container::release(pid_t pid) {
         const std::string cache = (options_.root.empty() ? default_root() : options_.root) + "/.seccomp";
         filter = pack_filter(in_step("linux.seccomp", [&] { return compile_seccomp(*spec_.linux_->seccomp, cache); }));
     }
+    // Written once for both: the program runs as soon as the child has come as far as the message below.
+    record_.state.status = "running";
     record_.start_time = process_start_time(pid).value_or(0);
     record_.shim_start_time = process_start_time(::getpid()).value_or(0);
     state_dir_->write(record_);
@@ -229,9 +231,7 @@ void Container::on_message() {
 
 void Container::on_running() {
     running_ = true;
-    record_.state.status = "running";
     report_.started(child_.pid);
-    state_dir_->write(record_);
     if (spec_.hooks && !spec_.hooks->poststart.empty()) {
         run_hooks(spec_.hooks->poststart, "poststart", oci::to_hook_json(record_.state));
     }

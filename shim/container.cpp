@@ -200,10 +200,8 @@ void Container::on_message() {
         sync_.reset();
         if (executing_ && !failure_) {
             on_running();
-        } else if (!failure_) {
-            failure_.emplace(ErrorKind::lost, "the container's first process ended while it was being set up");
-            posix::pidfd_send_signal(child_.process, SIGKILL);
         }
+        // Else it ended without a word; reap() finds out how.
         return;
     }
     switch (message.kind) {

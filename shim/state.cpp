@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 
 #include "core/base/error.hpp"
@@ -41,7 +43,21 @@ UniqueFd open_private(const std::string& path) {
     return dir;
 }
 
+/// `.<id>.<pid>`: no id begins with a dot.
 std::string number_name(const std::string& id) { return "." + id + "." + std::to_string(::getpid()); }
+
+std::vector<std::string> names_in(const UniqueFd& directory) {
+    struct Close {
+        void operator()(DIR* dir) const noexcept { ::closedir(dir); }
+    };
+    std::vector<std::string> names;
+    UniqueFd copy = posix::openat(directory, ".", O_RDONLY | O_DIRECTORY);
+    const std::unique_ptr<DIR, Close> dir(::fdopendir(copy.get()));
+    if (!dir) throw_errno(errno, "read the state directory");
+    static_cast<void>(copy.release());
+    for (const dirent* entry = nullptr; (entry = ::readdir(dir.get())) != nullptr;) names.emplace_back(entry->d_name);
+    return names;
+}
 
 }  // namespace
 
@@ -181,6 +197,17 @@ void StateDir::remove() {
     }
 }
 
+void sweep_unborn(const UniqueFd& root) {
+    for (const auto& name : names_in(root)) {
+        const auto dot = name.find_last_of('.');
+        if (name.front() != '.' || dot == 0) continue;
+        const auto pid = parse_u64(std::string_view(name).substr(dot + 1));
+        if (!pid || *pid == 0 || *pid > std::numeric_limits<int>::max()) continue;
+        if (::kill(static_cast<pid_t>(*pid), 0) == 0 || errno != ESRCH) continue;
+        posix::remove_tree_at(root, name);
+    }
+}
+
 std::optional<std::uint64_t> process_start_time(pid_t pid) {
     if (pid <= 0) return std::nullopt;
     const UniqueFd file(::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
@@ -220,17 +247,8 @@ std::string current_status(const Record& record, bool shim_alive) {
 }
 
 std::vector<std::string> list_ids(const UniqueFd& root) {
-    struct Close {
-        void operator()(DIR* dir) const noexcept { ::closedir(dir); }
-    };
-    std::vector<std::string> ids;
-    UniqueFd copy = posix::openat(root, ".", O_RDONLY | O_DIRECTORY);
-    const std::unique_ptr<DIR, Close> dir(::fdopendir(copy.get()));
-    if (!dir) throw_errno(errno, "read the state directory");
-    static_cast<void>(copy.release());
-    for (const dirent* entry = nullptr; (entry = ::readdir(dir.get())) != nullptr;) {
-        if (is_container_id(entry->d_name)) ids.emplace_back(entry->d_name);
-    }
+    auto ids = names_in(root);
+    std::erase_if(ids, [](const std::string& name) { return !is_container_id(name); });
     std::sort(ids.begin(), ids.end());
     return ids;
 }

@@ -66,6 +66,9 @@ private:
     bool written_ = false;
 };
 
+/// Removes the half-made state directories of processes that are gone: killed between mkdir and the final name.
+void sweep_unborn(const posix::UniqueFd& root);
+
 /// Field 22 of /proc/<pid>/stat; nothing when there is no such process, or only its remains (zombie, dead).
 std::optional<std::uint64_t> process_start_time(pid_t pid);
 /// A handle on the record's process, but only if it still is that process.

@@ -69,10 +69,12 @@ bool receive(const posix::UniqueFd& socket, Message& message) {
     std::string large;
     ssize_t size = 0;
     // Most messages are a header alone; the size is asked first so that a filter needs no 64 KiB on every wait.
+    // ECONNRESET is told once, before what is still queued, when the peer ended with a message of ours unread: its own
+    // last words are in the queue behind it.
     do {
         size = ::recv(socket.get(), small.data(), small.size(), MSG_PEEK | MSG_TRUNC);
-    } while (size < 0 && errno == EINTR);
-    if (size < 0 && errno != ECONNRESET) throw_errno(errno, "receive on the sync socket");
+    } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (size < 0) throw_errno(errno, "receive on the sync socket");
     if (size <= 0) return false;
     if (static_cast<std::size_t>(size) > most_payload + sizeof header) {
         throw Error(ErrorKind::system, "sync socket: oversized packet");

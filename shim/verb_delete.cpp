@@ -78,9 +78,11 @@ void run_poststop(const Record& record) {
 
 int delete_container(const Options& options) {
     check_container_id(options.id);
-    const UniqueFd root = open_root(options.root, false);
+    UniqueFd root;
     std::optional<StateDir> dir;
     try {
+        root = open_root(options.root, false);
+        if (root) sweep_unborn(root);
         dir = StateDir::open(root, options.id);
     } catch (const Error& e) {
         if (options.force && e.kind() == ErrorKind::not_found) return 0;

@@ -1,0 +1,128 @@
+#include "shim/state.hpp"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+
+#include "core/base/error.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/in_root.hpp"
+#include "shim/signals.hpp"
+#include "tests/support/temp_dir.hpp"
+
+namespace {
+
+using namespace locald;
+using namespace locald::shim;
+using locald::testing::TempDir;
+
+Record sample() {
+    Record record;
+    record.state = {"1.3.0", "web",       "running", 42, "/b \"x\"", "/b/rootfs", "2026-01-01T00:00:00.000000000Z",
+                    "",      {{"k", "v"}}};
+    record.start_time = 77;
+    record.shim_pid = 41;
+    record.shim_start_time = 76;
+    record.cgroups = {"/sys/fs/cgroup/web"};
+    record.hooks = "{}";
+    return record;
+}
+
+TEST(StateRecord, ComesBackAsItWent) {
+    const Record back = parse_record(to_json(sample()));
+    EXPECT_EQ(to_json(back), to_json(sample()));
+    EXPECT_EQ(back.state.bundle, "/b \"x\"");
+    EXPECT_EQ(back.state.annotations.at("k"), "v");
+    EXPECT_EQ(back.cgroups, sample().cgroups);
+}
+
+TEST(StateRecord, RefusesHalfAFile) {
+    const std::string whole = to_json(sample());
+    EXPECT_THROW(parse_record(whole.substr(0, whole.size() / 2)), Error);
+    EXPECT_THROW(parse_record("{}"), Error);
+    EXPECT_THROW(parse_record("[]"), Error);
+}
+
+TEST(StateDir, IsLockedFromItsFirstMoment) {
+    const TempDir dir;
+    const auto root = posix::open(dir.path(), O_RDONLY | O_DIRECTORY);
+    StateDir mine = StateDir::create(root, "web");
+    mine.write(sample());
+    StateDir other = StateDir::open(root, "web");
+    EXPECT_TRUE(other.locked_by_other());
+    bool gone = false;
+    EXPECT_FALSE(other.take_lock(gone));
+    EXPECT_FALSE(gone);
+    EXPECT_EQ(other.read().state.id, "web");
+    EXPECT_FALSE(other.cgroups_made());
+    mine.mark_cgroups_made();
+    EXPECT_TRUE(other.cgroups_made());
+    EXPECT_THROW(StateDir::create(root, "web"), Error);
+    EXPECT_THAT(list_ids(root), ::testing::ElementsAre("web"));
+    mine.remove();
+    EXPECT_THROW(StateDir::open(root, "web"), Error);
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+TEST(StateDir, SweepsWhatADeadProcessHalfMade) {
+    const TempDir dir;
+    const auto root = posix::open(dir.path(), O_RDONLY | O_DIRECTORY);
+    std::filesystem::create_directories(dir / ".web.2147483646");
+    std::filesystem::create_directories(dir / (".web." + std::to_string(::getpid())));
+    std::filesystem::create_directories(dir / ".seccomp");
+    sweep_unborn(root);
+    EXPECT_FALSE(std::filesystem::exists(dir / ".web.2147483646"));
+    EXPECT_TRUE(std::filesystem::exists(dir / (".web." + std::to_string(::getpid()))));
+    EXPECT_TRUE(std::filesystem::exists(dir / ".seccomp"));
+}
+
+TEST(Process, IsKnownByItsStartTimeToo) {
+    Record record = sample();
+    record.state.pid = ::getpid();
+    record.start_time = process_start_time(::getpid()).value();
+    EXPECT_TRUE(open_process(record));
+    EXPECT_EQ(current_status(record, true), "running");
+    ++record.start_time;  // the number was given to another process
+    EXPECT_FALSE(open_process(record));
+    EXPECT_EQ(current_status(record, false), "stopped");
+    EXPECT_FALSE(process_start_time(0));
+}
+
+TEST(Timestamp, HasNanosecondsAndIsUtc) {
+    EXPECT_TRUE(
+        std::regex_match(timestamp_now(), std::regex(R"(20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d\.\d{9}Z)")));
+}
+
+TEST(Signals, AreKnownByNumberAndName) {
+    EXPECT_EQ(parse_signal("9"), 9);
+    EXPECT_EQ(parse_signal("TERM"), 15);
+    EXPECT_EQ(parse_signal("SIGHUP"), 1);
+    EXPECT_EQ(parse_signal("usr1"), 10);
+    for (const char* bad : {"", "0", "-1", "999", "SIG", "NOPE", "9x"}) EXPECT_THROW(parse_signal(bad), Error) << bad;
+}
+
+TEST(InRoot, CleansPathsByTextAlone) {
+    EXPECT_EQ(clean_path("a//b/./c/"), "/a/b/c");
+    EXPECT_EQ(clean_path("/a/../../b"), "/b");
+    EXPECT_EQ(clean_path(""), "/");
+}
+
+TEST(InRoot, MakesTargetsInsideOnly) {
+    const TempDir dir;
+    std::filesystem::create_directories(dir / "root");
+    std::filesystem::create_directories(dir / "outside");
+    std::filesystem::create_symlink(dir / "outside", dir / "root/link");
+    std::filesystem::create_symlink("../../../../../../../../tmp", dir / "root/climb");
+    const auto root = posix::open(dir / "root", O_PATH | O_DIRECTORY);
+    make_target_in_root(root, "/a/b/file", false);
+    EXPECT_TRUE(std::filesystem::is_regular_file(dir / "root/a/b/file"));
+    EXPECT_THROW(make_target_in_root(root, "/link/x", true), Error) << "a link that leads nowhere inside";
+    EXPECT_TRUE(std::filesystem::is_empty(dir / "outside"));
+    EXPECT_FALSE(find_in_root(root, "/nothing/here"));
+    EXPECT_THROW(make_target_in_root(root, "/a/b/file/below", false), Error);
+}
+
+}  // namespace

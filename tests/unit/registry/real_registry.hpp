@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -19,8 +20,13 @@
 
 namespace locald::registry::testing {
 
-/// The path of a program in the usual places; empty when it is not there.
+/// The path of a program among those that tools/fetch-peers unpacked (tools/check names their directory) or in the
+/// usual places; empty when it is not there.
 inline std::string find_program(const std::string& name) {
+    if (const char* peers = std::getenv("LOCALD_TESTS_PEERS")) {
+        const std::string path = std::string(peers) + "/" + name;
+        if (::access(path.c_str(), X_OK) == 0) return path;
+    }
     for (const char* directory : {"/usr/local/bin/", "/usr/bin/", "/bin/"}) {
         if (::access((directory + name).c_str(), X_OK) == 0) return directory + name;
     }

@@ -3,9 +3,10 @@
 import os
 import re
 import shutil
+import subprocess
 
 from tests.e2e import images
-from tests.e2e.support import SAFE_PATH, ContainerCase, for_each, require, world
+from tests.e2e.support import IS_ROOT, SAFE_PATH, ContainerCase, Done, for_each, require, world
 
 OTHERS = ("runc", "crun", "youki", "docker", "dockerd", "podman", "containerd", "buildah", "nerdctl", "skopeo", "umoci",
           "newroot", "bwrap")
@@ -22,7 +23,12 @@ class Trace:
     def executed(self, *words):
         require(shutil.which("strace"), "strace")
         log = self.who.home / "trace"
-        done = self.who.run(["strace", "-f", "-qq", "-s", "4096", "-e", "trace=execve,execveat", "-o", log, world().locald, *words])
+        # A tracer without root would take newuidmap's rights away, so root traces what the user does.
+        user = ["-u", self.who.name] if IS_ROOT else []
+        words = ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=execve,execveat", "-o", log, *user, world().locald, *words]
+        ended = subprocess.run(words, env=self.who.environment(), cwd=self.who.home, capture_output=True, timeout=60,
+                               stdin=subprocess.DEVNULL, check=False)
+        done = Done(words, ended.returncode, ended.stdout, ended.stderr)
         text = log.read_text(errors="replace")
         log.unlink()
         programs = re.findall(r'^\d+ +execve\("([^"]+)"[^\n]*= 0$', text, re.M)

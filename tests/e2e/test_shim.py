@@ -30,6 +30,10 @@ class Shim:
         config["process"].update(process)
         path.write_text(json.dumps(config))
 
+    def ids(self):
+        """What the state directory holds of containers; a cached filter is none."""
+        return [name for name in os.listdir(self.state) if not name.startswith(".")]
+
     def shim(self, *words, **kwargs):
         return self.who.run([world().shim, "--root", self.state, *words], **kwargs)
 
@@ -43,12 +47,17 @@ class Shim:
 
     def test_the_status_is_the_containers(self):
         self.assertEqual(self.shim("bundle", "run", "--bundle", self.bundle, "--id", "one").code, 3)
-        self.assertEqual(os.listdir(self.state), [])
+        self.assertEqual(self.ids(), [])
+
+    def state_of(self, name, status):
+        state = json.loads(self.assert_ok(self.shim("state", name)).text)
+        return state if state["status"] == status else None
 
     def test_state_list_kill_and_the_end(self):
         process = self.begin("two", "exec sleep 966.1")
-        state = json.loads(self.assert_ok(self.shim("state", "two")).text)
-        self.assertEqual((state["id"], state["status"], state["bundle"]), ("two", "running", str(self.bundle)))
+        # The program may speak a moment before the parent has written that it runs.
+        state = self.wait_for(lambda: self.state_of("two", "running"), "running container")
+        self.assertEqual((state["id"], state["bundle"]), ("two", str(self.bundle)))
         os.kill(state["pid"], 0)
         listed = json.loads(self.assert_ok(self.shim("list", "-f", "json")).text)
         self.assertEqual([entry["id"] for entry in listed], ["two"])
@@ -62,7 +71,7 @@ class Shim:
         process = self.begin("three", "exec sleep 966.2")
         self.assert_ok(self.shim("delete", "--force", "three"))
         self.assertEqual(self.finish(process).code, 137)
-        self.assertEqual(os.listdir(self.state), [])
+        self.assertEqual(self.ids(), [])
 
     def test_delete_of_a_stale_id_after_kill_9(self):
         process = self.begin("four", "exec sleep 966.3")
@@ -71,7 +80,7 @@ class Shim:
         self.wait_for(lambda: not [1 for line in descendants().values() if "sleep 966.3" in line], "end of the payload", 5)
         self.assertEqual(json.loads(self.assert_ok(self.shim("state", "four")).text)["status"], "stopped")
         self.assert_ok(self.shim("delete", "four"))
-        self.assertEqual(os.listdir(self.state), [])
+        self.assertEqual(self.ids(), [])
 
     def test_an_id_in_use_is_refused_and_not_disturbed(self):
         process = self.begin("five", "exec sleep 966.4")
@@ -94,7 +103,8 @@ class Shim:
                              "--report-fd", str(writer), *words], pass_fds=(writer,))
         os.close(writer)
         with os.fdopen(reader, "rb") as stream:
-            return done, [json.loads(line) for line in stream.read().splitlines()]
+            events = [json.loads(line) for line in stream.read().splitlines()]
+        return done, [event for event in events if event["event"] != "warning"]
 
     def test_the_report_tells_start_and_end(self):
         done, events = self.report("seven")
@@ -115,10 +125,14 @@ class Shim:
         process = self.who.popen([world().shim, "--root", self.state, "bundle", "run", "--bundle", self.bundle, "--id", "nine",
                                   "--report-fd", str(writer)], pass_fds=(writer,))
         os.close(writer)
-        self.assertIn(b"started", os.read(reader, 4096))
+        seen = b""
+        while b'"started"' not in seen:
+            chunk = os.read(reader, 4096)
+            self.assertTrue(chunk, seen)
+            seen += chunk
         os.close(reader)
         self.assertNotEqual(self.finish(process, 10).code, 0)
-        self.assertEqual(os.listdir(self.state), [])
+        self.assertEqual(self.ids(), [])
 
     def test_the_terminal_comes_over_the_console_socket(self):
         self.rewrite(terminal=True, args=["sh", "-c", "tty"])
@@ -150,11 +164,10 @@ class Shim:
     def test_the_pid_file_names_the_first_process(self):
         path = self.who.home / "pid"
         process = self.begin_with_pid_file(path)
-        pid = int(path.read_text())
+        pid = int(self.wait_for(lambda: path.exists() and path.read_text(), "pid file"))
         self.assertIn("sleep 966.6", descendants()[pid])
         os.kill(pid, signal.SIGKILL)
         self.assertEqual(self.finish(process).code, 137)
-        path.unlink()
 
     def begin_with_pid_file(self, path):
         self.rewrite(args=["sh", "-c", "echo ready; exec sleep 966.6"])

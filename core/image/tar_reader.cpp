@@ -280,17 +280,20 @@ void TarReader::apply(const Extensions& extensions, TarEntry& entry) {
         entry.sparse = true;
     } else if (extensions.get("GNU.sparse.size")) {
         number("GNU.sparse.size", entry.size);
-        std::optional<std::uint64_t> at;
+        std::uint64_t offset = 0;
+        bool have_offset = false;
         for (const auto& [key, value] : extensions.pax) {
+            if (key != "GNU.sparse.offset" && key != "GNU.sparse.numbytes") continue;
+            const auto parsed = parse_u64(value);
+            if (!parsed) fail("a sparse map with an invalid number");
             if (key == "GNU.sparse.offset") {
-                at = parse_u64(value);
-                if (!at) fail("a sparse map with an invalid number");
-            } else if (key == "GNU.sparse.numbytes") {
-                const auto length = parse_u64(value);
-                if (!at || !length) fail("a sparse map with an invalid number");
-                entry.ranges.push_back({*at, *length});
-                at.reset();
+                offset = *parsed;
+                have_offset = true;
+                continue;
             }
+            if (!have_offset) fail("a sparse map whose length has no offset");
+            entry.ranges.push_back({offset, *parsed});
+            have_offset = false;
         }
         entry.sparse = true;
     } else if (extensions.get("GNU.sparse.major")) {

@@ -186,7 +186,6 @@ private:
         if (!entered) enter_working_directory(process_.cwd);
         die_with_parent();
         posix::cloexec_from(3 + plan_.preserve_fds);
-        send(sync_, Sync::executing);
         if (process_.no_new_privileges) {
             apply_capabilities(sets);
             set_no_new_privileges();
@@ -198,6 +197,7 @@ private:
             apply_capabilities(sets);
         }
         reset_signals();
+        plan_.executing.set();
     }
 
     bool try_working_directory() const {

@@ -7,6 +7,7 @@
 #include "core/posix/unique_fd.hpp"
 #include "shim/mounts.hpp"
 #include "shim/namespaces.hpp"
+#include "shim/shared_flag.hpp"
 
 namespace locald::shim {
 
@@ -20,6 +21,7 @@ struct ChildPlan {
     bool runtime_hooks = false;  ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
     int console_fd = -1;         ///< where the pty master goes when process.terminal is true
     unsigned preserve_fds = 0;   ///< descriptors from 3 on that the container keeps
+    SharedFlag& executing;       ///< set when nothing is left to do but execve
     oci::State state;            ///< for hooks that run in here
 };
 

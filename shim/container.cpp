@@ -118,8 +118,8 @@ void Container::prepare() {
 void Container::start() {
     auto [ours, theirs] = posix::make_socket_pair();
     const bool attach_needed = cgroup_.paths().size() > (cgroup_.birth_place() ? 1U : 0U);
-    ChildPlan plan{spec_,        bundle_, namespaces_, {}, false, false, options_.console_fd, options_.preserve_fds,
-                   record_.state};
+    ChildPlan plan{spec_,      bundle_,      namespaces_, {}, false, false, options_.console_fd, options_.preserve_fds,
+                   executing_, record_.state};
     std::vector<std::string> warnings;
     plan.mounts = in_step(bundle_ + "/config.json", [&] { return prepare_mounts(spec_, bundle_, warnings); });
     report_.warnings(warnings);
@@ -198,7 +198,7 @@ void Container::on_message() {
     Message message;
     if (!receive(sync_, message)) {
         sync_.reset();
-        if (executing_ && !failure_) {
+        if (executing_.is_set() && !failure_) {
             on_running();
         }
         // Else it ended without a word; reap() finds out how.
@@ -207,9 +207,6 @@ void Container::on_message() {
     switch (message.kind) {
         case Sync::warning:
             report_.warning(message.payload);
-            break;
-        case Sync::executing:
-            executing_ = true;
             break;
         case Sync::failed:
             failure_ = error_of(message);

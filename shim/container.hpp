@@ -9,6 +9,7 @@
 #include "shim/namespaces.hpp"
 #include "shim/options.hpp"
 #include "shim/report.hpp"
+#include "shim/shared_flag.hpp"
 #include "shim/spawn.hpp"
 #include "shim/state.hpp"
 
@@ -58,7 +59,8 @@ private:
     Cgroup cgroup_;
     Spawned child_;
     posix::UniqueFd sync_;
-    bool executing_ = false, running_ = false, reaped_ = false;
+    SharedFlag executing_;
+    bool running_ = false, reaped_ = false;
     std::optional<Error> failure_;
 };
 

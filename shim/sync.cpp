@@ -82,7 +82,7 @@ bool receive(const posix::UniqueFd& socket, Message& message) {
     large.resize(static_cast<std::size_t>(size));
     do {
         size = ::recv(socket.get(), large.data(), large.size(), 0);
-    } while (size < 0 && errno == EINTR);
+    } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
     if (size < static_cast<ssize_t>(sizeof header)) throw Error(ErrorKind::system, "sync socket: short packet");
     std::memcpy(&header, large.data(), sizeof header);
     if (header.kind < static_cast<std::uint32_t>(Sync::mapped) ||

@@ -11,7 +11,7 @@ namespace locald::shim {
 
 // The conversation between the shim (parent) and the container's first process (child), one SOCK_SEQPACKET packet a
 // message. Messages in brackets are sent only when the configuration needs them. A closed socket is an error at every
-// point but one: after `executing`, where exec itself closes the child's end.
+// point but one: once the child has set the shared flag `executing`, where execve itself closes its end.
 //
 //   parent                                     child
 //   clone3              ─────────────────────▶ parent-death signal
@@ -24,12 +24,12 @@ namespace locald::shim {
 //   [hooked]            ─────────────────────▶ createContainer hooks, pivot_root, terminal
 //   writes the pid into the state
 //   execute + filter    ─────────────────────▶ startContainer hooks, ids, capabilities, seccomp
-//                       ◀───────────────────── executing
+//                                              (sets `executing`)
 //   end of file         ◀───────────────────── execve closes the socket
 //   poststart hooks
 //
 // At any point the child may send `warning` + text, or `failed` + the error and end.
-enum class Sync : std::uint32_t { mapped = 1, attached, mounted, hooked, execute, executing, warning, failed };
+enum class Sync : std::uint32_t { mapped = 1, attached, mounted, hooked, execute, warning, failed };
 
 struct Message {
     Sync kind = Sync::failed;

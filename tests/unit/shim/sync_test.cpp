@@ -44,7 +44,7 @@ TEST(Sync, ThrowsThePeersOwnError) {
     auto [a, b] = posix::make_socket_pair();
     send_error(a, Error(ErrorKind::command_not_found, "exec: no", 2).with_remedy("spell it"));
     try {
-        wait_for(b, Sync::executing);
+        wait_for(b, Sync::execute);
         FAIL();
     } catch (const Error& e) {
         EXPECT_EQ(e.kind(), ErrorKind::command_not_found);

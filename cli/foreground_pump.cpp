@@ -159,22 +159,23 @@ bool ForegroundPump::step() {
 
 void ForegroundPump::take_signals() {
     const std::lock_guard lock(mutex_);
-    while (const auto number = signals_.next()) {
-        if (*number == SIGWINCH) {
+    for (auto next = signals_.next(); next.has_value(); next = signals_.next()) {
+        const int number = *next;
+        if (number == SIGWINCH) {
             if (container_ != nullptr) follow_size();
         } else if (stage_ == Stage::preparing) {
-            if (!asks_for_the_end(*number)) {
-                early_.push_back(*number);
+            if (!asks_for_the_end(number)) {
+                early_.push_back(number);
             } else if (cancelled_by_) {
-                host::SignalQueue::die_by(*number);
+                host::SignalQueue::die_by(number);
             } else {
-                cancelled_by_ = *number;
-                early_.push_back(*number);
+                cancelled_by_ = number;
+                early_.push_back(number);
                 cancel_.cancel();
             }
-        } else {
-            if (stage_ == Stage::finishing && asks_for_the_end(*number)) abandoned_ = true;
-            hand_on(*number);
+        } else if (container_ != nullptr) {  // else a long call has just ended, or failed, and so do we
+            if (stage_ == Stage::finishing && asks_for_the_end(number)) abandoned_ = true;
+            hand_on(number);
         }
     }
     if (container_ == nullptr) return;

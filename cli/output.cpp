@@ -88,8 +88,8 @@ std::string human_age(std::string_view created, std::int64_t now) {
         return std::string(created);
     }
     const std::chrono::sys_days date{std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day)};
-    const std::int64_t then =
-        std::int64_t{date.time_since_epoch().count()} * 86400 + hour * 3600 + minute * 60 + second;
+    const std::int64_t then = std::int64_t{date.time_since_epoch().count()} * 86'400 + std::int64_t{hour} * 3'600 +
+                              std::int64_t{minute} * 60 + second;
     struct Step {
         std::int64_t seconds;
         const char* name;

@@ -78,7 +78,8 @@ host::FileLock lock_out_leases(const StorePaths& paths) {
 }
 
 std::uint64_t bytes_of_layer(const std::string& directory) {
-    const auto marker = posix::open_if_exists(directory + "/" + std::string(complete_marker), 0);
+    auto marker = posix::open_if_exists(directory + "/" + std::string(complete_marker), 0);
+    if (!marker) marker = posix::open_if_exists(directory + "/" + fresh_marker(), 0);
     if (!marker) return 0;
     const auto json = nlohmann::json::parse(posix::read_all(marker, directory), nullptr, false);
     return json.is_object() ? json.value("bytes", std::uint64_t{0}) : 0;

@@ -79,8 +79,6 @@ void add_store_remedy(Error& error, const StorePaths& paths) {
         error.with_remedy("the image store " + paths.root +
                           " is on a read-only file system: remount it writable or set XDG_DATA_HOME to a directory "
                           "that is");
-    } else if (error.os_errno() == EACCES) {
-        error.with_remedy("check the owner and mode of " + paths.root);
     }
 }
 

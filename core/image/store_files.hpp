@@ -42,7 +42,13 @@ std::vector<Digest> chain_ids(const std::vector<Digest>& diff_ids);
 /// A directory below `layers/<map>` while it fills, and when its turn to go has come.
 inline constexpr std::string_view unfinished_prefix = "tmp-";
 inline constexpr std::string_view trash_prefix = "trash-";
-/// The file that makes a layer directory count: {"bytes":…,"entries":…}.
+/// The file that makes a layer directory count, {"bytes":…,"entries":…}. Syncing a whole file system for each layer
+/// would cost more than unpacking it, so until the kernel has written the files back by itself the marker carries the
+/// boot id: `complete-<boot id>`. After a power failure such a layer does not count and is unpacked again.
 inline constexpr std::string_view complete_marker = "complete";
+/// The marker's name for a layer that was unpacked just now.
+std::string fresh_marker();
+/// True when the layer directory counts. A fresh marker of this boot that is old enough gets its final name here.
+bool is_complete(const std::string& layer);
 
 }  // namespace locald::image

@@ -24,11 +24,6 @@ namespace {
 
 std::string map_name(const std::optional<posix::IdMaps>& maps) { return maps ? maps->fingerprint() : "host"; }
 
-bool is_complete(const std::string& layer) {
-    struct stat st {};
-    return ::stat((layer + "/" + std::string(complete_marker)).c_str(), &st) == 0;
-}
-
 host::FileLock wait_for_lock(const std::string& path, const CancelToken& cancel) {
     for (;;) {
         if (auto lock = host::FileLock::try_acquire(path)) return std::move(*lock);

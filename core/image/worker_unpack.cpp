@@ -114,8 +114,8 @@ private:
         FileInput input(blob.get(), shown);
         const AppliedLayer applied = in_step("unpack " + shown, [&] { return stream(i, input, shown); });
         const std::string marker = nlohmann::json{{"bytes", applied.bytes}, {"entries", applied.entries}}.dump();
-        const auto file = posix::openat(home, std::string(complete_marker), O_WRONLY | O_CREAT | O_EXCL, 0644);
-        posix::write_all(file, marker, complete_marker);
+        const auto file = posix::openat(home, fresh_marker(), O_WRONLY | O_CREAT | O_EXCL, 0644);
+        posix::write_all(file, marker, "the marker");
         const std::lock_guard hold(mutex_);
         losses_ += applied.losses;
     }
@@ -164,9 +164,8 @@ private:
         return below;
     }
 
-    /// One sync for all layers, then their names: after a power failure a name stands for a whole layer.
+    /// The names come last and together: what has one is whole.
     void commit() {
-        if (::syncfs(directory_.get()) != 0) throw_errno(errno, "sync the unpacked layers");
         for (std::size_t i = 0; i < layers_.size(); ++i) {
             if (layers_[i].ready) continue;
             const std::string name = layers_[i].chain.hex();
@@ -175,7 +174,6 @@ private:
                 throw_errno(errno, "rename the unpacked layer ", name);
             }
         }
-        if (::fsync(directory_.get()) != 0) throw_errno(errno, "sync the directory of layers");
     }
 
     /// Tells how far a layer is while its bytes pass.

@@ -63,7 +63,7 @@ Poco::Net::StreamSocket connect_tcp(const Origin& to, const ClientOptions& optio
 }
 
 /// Asks `proxy` for a tunnel to `to` (RFC 9110 §9.3.6).
-Poco::Net::StreamSocket open_tunnel(Poco::Net::StreamSocket socket, const Origin& to, const Proxy& proxy) {
+Poco::Net::StreamSocket open_tunnel(const Poco::Net::StreamSocket& socket, const Origin& to, const Proxy& proxy) {
     Poco::Net::HTTPClientSession session(socket);
     Poco::Net::HTTPRequest request("CONNECT", to.host_and_port(), Poco::Net::HTTPMessage::HTTP_1_1);
     request.set("Host", to.host_and_port());

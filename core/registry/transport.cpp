@@ -139,14 +139,22 @@ Response Transport::exchange(const Request& request, Reach reach, const CancelTo
     cancel.check();
     // a request that changes something must not be sent twice
     while (auto kept = request.method == "GET" ? pool_->take(request.url.origin, reach) : nullptr) {
-        if (auto response = try_exchange(std::move(kept), request, true, cancel)) return *std::move(response);
+        try {
+            return exchange_over(std::move(kept), request, cancel);
+        } catch (const Poco::Exception&) {
+            continue;  // the server may have closed a kept connection just as we wrote to it
+        }
     }
     auto fresh = connect_to(request.url.origin, *tls_, options_, reach, cancel);
-    return *try_exchange(std::move(fresh), request, false, cancel);
+    try {
+        return exchange_over(std::move(fresh), request, cancel);
+    } catch (const Poco::Exception&) {
+        rethrow_as_error(request.url.origin.host_and_port());
+    }
 }
 
-std::optional<Response> Transport::try_exchange(std::unique_ptr<Connection> connection, const Request& request,
-                                                bool reused, const CancelToken& cancel) {
+Response Transport::exchange_over(std::unique_ptr<Connection> connection, const Request& request,
+                                  const CancelToken& cancel) {
     const Origin& origin = request.url.origin;
     const auto& proxy = connection->plain_proxy();
     Poco::Net::HTTPRequest out(request.method, proxy ? request.url.str() : request.url.target,
@@ -160,17 +168,11 @@ std::optional<Response> Transport::try_exchange(std::unique_ptr<Connection> conn
 
     Poco::Net::HTTPResponse in;
     Response response;
-    try {
-        std::ostream& body = connection->sendRequest(out);
-        body << request.body << std::flush;
-        connection->flushRequest();
-        connection->wait_readable(options_.idle_timeout, cancel);
-        connection->stream = &connection->receiveResponse(in);
-    } catch (const Poco::Exception&) {
-        // the server may have closed a kept connection just as we wrote to it
-        if (reused) return std::nullopt;
-        rethrow_as_error(origin.host_and_port());
-    }
+    std::ostream& body = connection->sendRequest(out);
+    body << request.body << std::flush;
+    connection->flushRequest();
+    connection->wait_readable(options_.idle_timeout, cancel);
+    connection->stream = &connection->receiveResponse(in);
 
     response.status_ = static_cast<int>(in.getStatus());
     response.url_ = request.url;

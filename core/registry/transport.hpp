@@ -114,8 +114,8 @@ public:
     bool leads_to_loopback(const std::string& host) const;
 
 private:
-    std::optional<Response> try_exchange(std::unique_ptr<Connection> connection, const Request& request, bool reused,
-                                         const CancelToken& cancel);
+    /// @throws Poco::Exception as well
+    Response exchange_over(std::unique_ptr<Connection> connection, const Request& request, const CancelToken& cancel);
 
     ClientOptions options_;
     std::unique_ptr<Tls> tls_;

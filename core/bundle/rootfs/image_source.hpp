@@ -17,10 +17,11 @@ enum class RootfsMode {
     directory,  ///< a plain directory that every OCI runtime takes
 };
 
-/// A bundle from an image that is in the store already, or from a plain root filesystem.
+/// A bundle from an image that is in the store already, or from a plain root filesystem. In overlay mode the layers
+/// stay in the store, so the caller holds a Store::Lease from before prepare() until the container is gone.
 class ImageSource final : public BundleSource {
 public:
-    /// @param image  nothing: `rootfs` names a directory that is used in place
+    /// @param image  nothing: `rootfs` names a directory that is used in place, in either mode
     ImageSource(image::Store& store, std::optional<image::ImageRecord> image, std::string rootfs, RunOptions options,
                 HostFacts host, RootfsMode mode, image::UnpackContext& context);
 

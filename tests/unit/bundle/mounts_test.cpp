@@ -10,6 +10,7 @@ using ::testing::Not;
 
 std::vector<std::string> destinations(const Bundle& bundle) {
     std::vector<std::string> out;
+    out.reserve(bundle.spec.mounts.size());
     for (const auto& mount : bundle.spec.mounts) out.push_back(mount.destination);
     return out;
 }

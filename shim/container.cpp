@@ -135,6 +135,21 @@ void Container::start() {
     });
     theirs.reset();
     sync_ = std::move(ours);
+    try {
+        equip(attach_needed, plan.wait_attached, plan.runtime_hooks);
+    } catch (const Error&) {
+        // What fails here fails mostly because the child has ended already; then its own words say why.
+        posix::pidfd_send_signal(child_.process, SIGKILL);
+        Message message;
+        while (receive(sync_, message)) {
+            if (message.kind == Sync::failed) throw error_of(message);
+        }
+        throw;
+    }
+}
+
+/// Gives the child what only we can: its ids, its cgroups, its place in the state.
+void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks) {
     if (namespaces_.is_new(CLONE_NEWUSER)) {
         posix::write_id_maps(child_.pid, to_posix(spec_.linux_->uid_mappings), to_posix(spec_.linux_->gid_mappings));
         send(sync_, Sync::mapped);
@@ -142,9 +157,9 @@ void Container::start() {
     if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
         cgroup_.attach(child_.pid, child_.born_in_cgroup);
     }
-    if (plan.wait_attached) send(sync_, Sync::attached);
+    if (wait_attached) send(sync_, Sync::attached);
     record_.state.pid = child_.pid;
-    if (!plan.runtime_hooks) release(child_.pid);
+    if (!runtime_hooks) release(child_.pid);
 }
 
 /// Everything that must be true before the program runs is done: it may.

@@ -40,6 +40,7 @@ private:
     void load();
     void prepare();
     void start();
+    void equip(bool attach_needed, bool wait_attached, bool runtime_hooks);
     void release(pid_t pid);
     Ending supervise();
     void on_message();

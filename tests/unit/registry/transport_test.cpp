@@ -110,6 +110,17 @@ TEST(Transport, ReadsABodyThatEndsWithItsConnection) {
     EXPECT_EQ(text, "abc");
 }
 
+TEST(Transport, ReplacesAKeptConnectionThatTheServerClosed) {
+    const RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+    Transport transport(short_options());
+    Request request;
+    request.url = server.url();
+    for (int i = 0; i < 3; ++i) {
+        Response response = transport.exchange(request, Reach::anywhere, CancelToken());
+        EXPECT_EQ(response.read_text(100, "answer", CancelToken()), "abc");
+    }
+}
+
 TEST(Transport, BoundsABodyThatNeverEnds) {
     const RawServer server("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + std::string(1U << 20U, 'x'));
     std::string text;

@@ -75,6 +75,7 @@ bundle::HostFacts read_host_facts(const std::string& id, const std::optional<pos
     facts.resolv_conf = text_or_nothing("/etc/resolv.conf");
     facts.hosts = text_or_nothing("/etc/hosts");
     facts.hostname = host_name();
+    facts.user_name = posix::user_name(::getuid());
     facts.init_program = shim;
     facts.masked_globs = existing("/sys/devices/system/cpu/cpu*/thermal_throttle");
     return facts;

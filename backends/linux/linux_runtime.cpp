@@ -75,7 +75,6 @@ bundle::ContainerBundle LinuxRuntime::prepare(const bundle::Source& source, cons
         rootfs =
             in_step("use the root filesystem " + source.rootfs, [&] { return posix::canonical_path(source.rootfs); });
     }
-    const auto lease = env_.store().lease();
     bundle::ImageSource from(env_.store(), image, rootfs, options, std::move(host), mode, context);
     auto made = from.prepare(destination, progress, cancel);
     if (maps && !maps->full && image) {
@@ -96,6 +95,7 @@ bundle::ContainerBundle LinuxRuntime::prepare_bundle(const bundle::Source& sourc
         const auto maps = env_.id_maps(options.userns);
         bundle::RunOptions named = options;
         if (named.id.empty()) named.id = make_container_id();
+        const auto lease = env_.store().lease();
         auto host = read_host_facts(named.id, maps, env_.shim().program());
         host.cgroups_path.clear();  // whoever runs the bundle decides where
         return prepare(source, named, std::move(host), maps, bundle::RootfsMode::directory, absolute(destination),
@@ -126,7 +126,9 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
         auto lock = std::make_shared<host::FileLock>(env_.containers().claim(id));
         const auto maps = env_.id_maps(named.userns);
         const std::string dir = env_.containers().path_of(id);
-        const auto clean_up = [this, dir, id, maps, lock] {
+        // Held as long as the container lives: its layers are in use.
+        auto lease = std::make_shared<image::Store::Lease>(env_.store().lease());
+        const auto clean_up = [this, dir, id, maps, lock, lease] {
             try {
                 env_.remove_container_directory(dir, maps);
             } catch (const Error& e) {

@@ -23,18 +23,6 @@ namespace {
 
 constexpr std::size_t most_map_lines = 340;  // the kernel's limit; user_namespaces(7)
 
-/// The caller's name in /etc/passwd by its text, without NSS: a static program must not load its modules.
-std::string user_name(uid_t uid) {
-    const UniqueFd file = open_if_exists("/etc/passwd", O_RDONLY);
-    if (!file) return {};
-    const std::string text = read_all(file, "/etc/passwd");
-    for (const auto line : split(text, '\n')) {
-        const auto fields = split(line, ':');
-        if (fields.size() >= 4 && parse_u64(fields[2]) == uid) return std::string(fields[0]);
-    }
-    return {};
-}
-
 std::vector<IdRange> grants_in(const char* path, const std::string& user, std::uint32_t id) {
     const UniqueFd file = open_if_exists(path, O_RDONLY);
     return file ? parse_subid(read_all(file, path), user, id) : std::vector<IdRange>();
@@ -93,6 +81,17 @@ std::uint64_t fnv1a(std::uint64_t hash, std::string_view text) {
 }
 
 }  // namespace
+
+std::string user_name(uid_t uid) {
+    const UniqueFd file = open_if_exists("/etc/passwd", O_RDONLY);
+    if (!file) return {};
+    const std::string text = read_all(file, "/etc/passwd");
+    for (const auto line : split(text, '\n')) {
+        const auto fields = split(line, ':');
+        if (fields.size() >= 4 && parse_u64(fields[2]) == uid) return std::string(fields[0]);
+    }
+    return {};
+}
 
 std::string IdMaps::fingerprint() const {
     // Not a secret and not a check, only a name: two maps of one user never meet in 64 bits.

@@ -35,6 +35,10 @@ struct IdMaps {
 /// file order. With `keep_id` his own ids stay the same inside (RFC 0052) and the grants fill the ids around them.
 IdMaps caller_id_maps(bool keep_id = false);
 
+/// The name of a user by the text of /etc/passwd, without NSS (a static program must not load its modules); empty when
+/// unknown.
+std::string user_name(uid_t uid);
+
 /// The grants of one user in the text of /etc/subuid or /etc/subgid, in file order. Lines are matched by name and by
 /// number; lines of another form are passed over. @see subuid(5)
 struct IdRange {

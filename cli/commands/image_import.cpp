@@ -2,7 +2,7 @@
 
 #include "cli/archive_kind.hpp"
 #include "cli/commands/commands.hpp"
-#include "cli/commands/image_json.hpp"
+#include "cli/image_json.hpp"
 #include "cli/long_call.hpp"
 #include "cli/output.hpp"
 #include "core/oci/reference.hpp"
@@ -45,7 +45,7 @@ public:
         });
         if (code != 0) return code;
         if (!globals.quiet) note(image.name + ": " + human_size(image.size) + " for " + image.platform);
-        print((json_ ? to_json(image).dump() : image.id) + "\n");
+        print(json_ ? image_json(image) : image.id + "\n");
         return 0;
     }
 

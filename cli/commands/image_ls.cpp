@@ -1,7 +1,7 @@
 #include <ctime>
 
 #include "cli/commands/commands.hpp"
-#include "cli/commands/image_json.hpp"
+#include "cli/image_json.hpp"
 #include "cli/output.hpp"
 
 namespace locald::cli {
@@ -20,9 +20,7 @@ public:
         const auto runtime = runtime::make_runtime(globals.choice());
         const auto images = runtime->images().list();
         if (json_) {
-            auto array = nlohmann::ordered_json::array();
-            for (const auto& image : images) array.push_back(to_json(image));
-            print(array.dump(2) + "\n");
+            print(images_json(images));
         } else if (ids_) {
             std::string lines;
             for (const auto& image : images) lines += shown_id(image) + "\n";

@@ -1,5 +1,5 @@
 #include "cli/commands/commands.hpp"
-#include "cli/commands/image_json.hpp"
+#include "cli/image_json.hpp"
 #include "cli/long_call.hpp"
 #include "cli/output.hpp"
 #include "core/oci/image_spec.hpp"
@@ -27,7 +27,7 @@ public:
         });
         if (code != 0) return code;
         if (!globals.quiet) note(image.name + ": " + human_size(image.size) + " for " + image.platform);
-        print((json_ ? to_json(image).dump() : image.id) + "\n");
+        print(json_ ? image_json(image) : image.id + "\n");
         return 0;
     }
 

@@ -110,10 +110,6 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
                                                                       const CancelToken& cancel) {
     bundle::RunOptions named = options;
     if (named.id.empty()) named.id = make_container_id();
-    // In the config, not afterwards from here: the program may ask for the size at once.
-    if (stdio.mode == runtime::Stdio::Mode::pty && !named.console_size) {
-        named.console_size = oci::ConsoleSize{stdio.size.rows, stdio.size.columns};
-    }
     check_container_id(named.id);
     // In the config, because a program that asks at once would see a terminal without a size.
     if (stdio.mode == runtime::Stdio::Mode::pty && !named.console_size) {

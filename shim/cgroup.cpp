@@ -1,5 +1,6 @@
 #include "shim/cgroup.hpp"
 
+#include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -235,7 +236,9 @@ std::string why_nowhere(const CgroupHost& host, const oci::Spec& spec) {
     const std::string path = spec.linux_ ? clean_cgroups_path(spec.linux_->cgroups_path) : "";
     const auto& mount = host.v2() != nullptr ? *host.v2() : host.mounts.front();
     const auto dir = deepest_existing(mount, place_in(mount, path, "a-container"));
-    return "this user may not make cgroups in " + (dir ? dir.path() : mount.mount_point);
+    const std::string where = dir ? dir.path() : mount.mount_point;
+    const bool denied = ::faccessat(AT_FDCWD, where.c_str(), W_OK, AT_EACCESS) != 0;
+    return "this user may not make cgroups in " + where + (denied ? ": " + errno_text(errno) : "");
 }
 
 /// A limit whose hierarchy we may not use, or that no hierarchy owns.

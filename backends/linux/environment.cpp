@@ -30,6 +30,8 @@ const Shim& Environment::shim() {
     if (!shim_) {
         Shim found(find_program("locald-shim", choice_.shim), runtime_);
         found.check_version(data_ + "/shim-version");
+        // The shim trusts a place that is named to it; whether this one is ours alone is ours to see.
+        host::ensure_private_directory(runtime_);
         shim_ = std::move(found);
     }
     return *shim_;

@@ -134,7 +134,8 @@ ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Pl
         const auto image = name.kind == oci::ImageKind::docker_archive
                                ? import_docker_archive(store, *files, name.selector, progress, cancel)
                                : import_layout(store, *files, name.selector, platform, progress, cancel);
-        const bool own = keep_reference && !image.reference.empty();
+        // Many layouts give a bare tag, which names nothing without the layout's own place.
+        const bool own = keep_reference && image.reference.find_first_of("/:@") != std::string::npos;
         return store.tag(own ? long_name(image.reference) : name.text, image.manifest);
     } catch (Error& e) {
         add_store_remedy(e, paths);

@@ -7,7 +7,7 @@ import subprocess
 
 from tests.e2e import images
 from tests.e2e.registry import Registry
-from tests.e2e.support import IS_ROOT, ContainerCase, for_each, require, world
+from tests.e2e.support import IS_ROOT, NOISE, ContainerCase, for_each, require, world
 
 
 def config(**changes):
@@ -35,6 +35,14 @@ class BadBundle:
             self.assert_ok(self.who.run(["cp", "-r", images.rootfs(), path / "rootfs"]))
         return path
 
+    def config(self, **changes):
+        spec = config(**changes)
+        if not self.who.is_root and "linux" not in changes:
+            spec["linux"]["namespaces"].append({"type": "user"})
+            spec["linux"]["uidMappings"] = [{"containerID": 0, "hostID": self.who.uid, "size": 1}]
+            spec["linux"]["gidMappings"] = [{"containerID": 0, "hostID": self.who.gid, "size": 1}]
+        return spec
+
     def shim(self, bundle, name="bad-1"):
         return self.who.run([world().shim, "bundle", "run", "--bundle", bundle, "--id", name])
 
@@ -51,7 +59,7 @@ class BadBundle:
         self.assert_error(self.shim(self.bundle("")), 125, "config.json")
 
     def test_a_wrong_type_names_the_field(self):
-        spec = config(process={"args": "true", "cwd": "/"})
+        spec = self.config(process={"args": "true", "cwd": "/"})
         self.assert_error(self.shim(self.bundle(json.dumps(spec))), 125, r"process\.args", "expected")
 
     def test_a_wrong_number_names_the_field(self):
@@ -59,31 +67,26 @@ class BadBundle:
         self.assert_error(self.shim(self.bundle(json.dumps(spec))), 125, r"linux\.uidMappings\[0\]\.size")
 
     def test_no_process(self):
-        spec = config()
+        spec = self.config()
         del spec["process"]
         self.assert_error(self.shim(self.bundle(json.dumps(spec))), 125, "process")
 
     def test_no_root_filesystem(self):
-        done = self.shim(self.bundle(json.dumps(config()), with_root=False))
+        done = self.shim(self.bundle(json.dumps(self.config()), with_root=False))
         self.assert_error(done, 125, "rootfs", "No such file or directory")
 
     def test_a_mount_type_that_the_kernel_lacks(self):
-        spec = config(mounts=[{"destination": "/data", "type": "nosuchfs", "source": "none"}])
-        self.assert_error(self.shim(self.bundle(json.dumps(spec))), 125, "nosuchfs|/data", "No such device|(?i)unknown")
+        spec = self.config(mounts=[{"destination": "/data", "type": "nosuchfs", "source": "none"}])
+        self.assert_error(self.shim(self.bundle(json.dumps(spec))), 125, "nosuchfs on /data", "no file system")
 
     def test_an_id_that_is_not_allowed(self):
-        bundle = self.bundle(json.dumps(config()))
+        bundle = self.bundle(json.dumps(self.config()))
         for name in ("../escape", "", "-dash", "a/b", "x" * 129, "new\nline"):
             with self.subTest(name):
-                self.assert_error(self.shim(bundle, name), 125, "(?i)id")
+                self.assert_error(self.shim(bundle, name), 125, "id")
 
     def test_the_config_works_otherwise(self):
-        spec = config()
-        if not self.who.is_root:
-            spec["linux"]["namespaces"].append({"type": "user"})
-            spec["linux"]["uidMappings"] = [{"containerID": 0, "hostID": self.who.uid, "size": 1}]
-            spec["linux"]["gidMappings"] = [{"containerID": 0, "hostID": self.who.gid, "size": 1}]
-        self.assertEqual(self.shim(self.bundle(json.dumps(spec))).code, 0)
+        self.assertEqual(self.shim(self.bundle(json.dumps(self.config()))).code, 0)
 
 
 @for_each("root", "user")
@@ -92,7 +95,7 @@ class BadRun:
         registry = Registry()
         self.addCleanup(registry.stop)
         done = self.who.container(f"{registry.host}/no/such:image", "true")
-        self.assert_error(done, 125, f"{registry.host}/no/such:image", "(?i)not found|unknown|404")
+        self.assert_error(done, 125, f"{registry.host}/no/such:image", "not found|unknown|404")
 
     def test_a_registry_that_is_not_there(self):
         self.assert_error(self.who.container("127.0.0.1:9/some/image:1", "true"), 125, "127.0.0.1:9", "Connection refused")
@@ -128,7 +131,7 @@ class BadRun:
             path.write_bytes(data)
 
         done, hexadecimal = self.damaged("flipped", flip)
-        self.assert_error(done, 125, hexadecimal[:12], "(?i)digest|match")
+        self.assert_error(done, 125, hexadecimal[:12], "digest|match")
 
     def test_a_truncated_layer(self):
         done, hexadecimal = self.damaged("cut", lambda path: path.write_bytes(path.read_bytes()[:-20]))
@@ -136,12 +139,12 @@ class BadRun:
 
     def test_a_missing_layer(self):
         done, hexadecimal = self.damaged("missing", lambda path: path.unlink())
-        self.assert_error(done, 125, hexadecimal[:12], "No such file or directory|(?i)missing")
+        self.assert_error(done, 125, hexadecimal[:12], "No such file or directory|missing")
 
     def test_a_layer_cut_inside_its_tar(self):
         whole = images.layer(images.entry("big", b"x" * 100000))
         layout, _ = images.write_layout(f"cut-tar-{self.kind}", [images.base_layer(), whole[:50000]])
-        self.assert_error(self.who.container(f"oci:{layout}", "true"), 125, "(?i)tar|layer|truncated|end")
+        self.assert_error(self.who.container(f"oci:{layout}", "true"), 125, "tar|layer|truncated|end")
 
     def test_layers_that_want_out_stay_in(self):
         """Names, links and hard links that point outside: the layer is refused or confined, the host is untouched."""
@@ -159,18 +162,18 @@ class BadRun:
 
     def test_a_broken_config_of_an_image(self):
         layout, _ = images.write_layout(f"env-{self.kind}", [images.base_layer()], {"Env": "not a list"})
-        self.assert_error(self.who.container(f"oci:{layout}", "true"), 125, "(?i)env", "expected")
+        self.assert_error(self.who.container(f"oci:{layout}", "true"), 125, "env", "expected")
 
     def test_a_name_that_is_not_allowed(self):
         for name in ("../escape", "a/b", "-dash", "x" * 129):
             with self.subTest(name):
-                self.assert_error(self.who.container(f"--name={name}", images.image(), "true"), 125, "(?i)name|id")
+                self.assert_error(self.who.container(f"--name={name}", images.image(), "true"), 125, "name|id")
 
     def test_a_name_that_is_taken(self):
         first = self.who.start("container", "run", "--rm", "-i", "--name", "taken", images.image(), "sh", "-c",
                                "echo ready; cat", stdin=subprocess.PIPE)
         self.read_until(first.stdout, b"ready\n")
-        self.assert_error(self.who.container("--name", "taken", images.image(), "true"), 125, "taken", "(?i)exists|in use|running|already")
+        self.assert_error(self.who.container("--name", "taken", images.image(), "true"), 125, "taken", "exists|in use|running|already")
         self.assertEqual(self.finish(first).code, 0)
 
 
@@ -183,9 +186,9 @@ class BadHost(ContainerCase):
         """Runs locald in a private mount namespace after `script`."""
         return self.who.run(["unshare", "-m", "sh", "-ec", f'{script}; exec "$@"', "sh", world().locald, *words], env=env)
 
-    def run_with_data(self, options, *, fill=""):
+    def run_with_data(self, options):
         data = self.who.directory("small-data", 0o700)
-        script = f"mount -t tmpfs -o {options} none {data}; {fill}"
+        script = f"mount -t tmpfs -o {options} none {data}"
         done = self.under(script, "container", "run", "--rm", images.image(), "true", env={"XDG_DATA_HOME": data})
         os.rmdir(data)
         return done
@@ -200,7 +203,7 @@ class BadHost(ContainerCase):
     def test_a_full_disk_leaves_a_store_that_works_when_there_is_room(self):
         data = self.who.directory("growing-data", 0o700)
         script = (f'mount -t tmpfs -o size=256k none {data}; "$@" && exit 9; mount -o remount,size=64m {data}; '
-                  f'find {data} -path "*/tmp/*" | wc -l >&2; "$@"; exit $?')
+                  f'ls {data}/locald/tmp | wc -l >&2; "$@"; exit $?')
         done = self.who.run(["unshare", "-m", "sh", "-c", script, "sh", world().locald, "container", "run", "--rm",
                              images.image(), "echo", "again"], env={"XDG_DATA_HOME": data})
         os.rmdir(data)
@@ -214,12 +217,12 @@ class BadHost(ContainerCase):
 
     def test_no_cgroup_but_a_limit(self):
         done = self.under("umount -R /sys/fs/cgroup", "container", "run", "--rm", "-m", "64m", images.image(), "true")
-        self.assert_error(done, 125, "(?i)cgroup", "memory")
+        self.assert_error(done, 125, "cgroup", "memory")
 
     def test_a_cgroup_that_is_read_only(self):
         script = "for m in $(awk '$2 ~ /^.sys.fs.cgroup/ {print $2}' /proc/mounts); do mount -o remount,bind,ro $m; done"
         done = self.under(script, "container", "run", "--rm", "-m", "64m", images.image(), "true")
-        self.assert_error(done, 125, "(?i)cgroup", "Read-only file system")
+        self.assert_error(done, 125, "cgroup", "Read-only file system")
 
 
 class BadHostForAUser(ContainerCase):
@@ -228,14 +231,22 @@ class BadHostForAUser(ContainerCase):
     def test_no_user_namespaces(self):
         """max_user_namespaces of a user namespace around the user is his limit."""
         require(IS_ROOT, "root to forbid namespaces")
-        inner = f"echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid {self.who.uid} --regid {self.who.gid} --clear-groups "
-        done = subprocess.run(
-            ["unshare", "-U", "--map-users=0,0,65536", "--map-groups=0,0,65536", "sh", "-c", inner + '"$@"', "sh",
-             world().locald, "container", "run", "--rm", "locald/hello"],
-            env=self.who.environment(), cwd=self.who.home, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
-        lines = done.stderr.decode().splitlines()
+        become = f"exec setpriv --reuid {self.who.uid} --regid {self.who.gid} --clear-groups"
+        # Mapped before the second program starts, which therefore has the namespace's rights.
+        script = 'echo ready; read go; exec sh -ec "$0" sh "$@"'
+        inner = f'echo 0 > /proc/sys/user/max_user_namespaces; {become} "$@" </dev/null'
+        process = subprocess.Popen(
+            ["unshare", "-U", "sh", "-ec", script, inner, world().locald, "container", "run", "--rm", "locald/hello"],
+            env=self.who.environment(), cwd=self.who.home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.readline()
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/{process.pid}/{name}", "w", encoding="ascii") as table:
+                table.write("0 0 4294967295")
+        out, err = process.communicate(b"go\n", timeout=60)
+        done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
         self.assertEqual((done.returncode, done.stdout), (125, b""), done)
-        self.assertEqual(len([line for line in lines if "warning:" not in line]), 1, done)
+        lines = NOISE.sub("", done.stderr.decode()).splitlines()
+        self.assertEqual(len(lines), 1, done)
         self.assertRegex(lines[-1], "user namespace")
         self.assertRegex(lines[-1], "No space left on device|Operation not permitted")
         self.assertRegex(lines[-1], "max_user_namespaces|sysctl")

@@ -121,14 +121,14 @@ class Pull(FreshStore):
 
     def test_basic_auth_from_dockers_config(self):
         name = f"{guarded().host}/private/busybox:1"
-        self.assert_error(self.who.locald("image", "pull", name), 125, guarded().host, "(?i)login|credential|authenti")
+        self.assert_error(self.who.locald("image", "pull", name), 125, guarded().host, "login|credential|authenti")
         config = login(self.who, guarded(), "ann", "secret word")
         self.assert_ok(self.who.locald("image", "pull", name, env={"DOCKER_CONFIG": config}))
 
     def test_a_wrong_password_is_told_apart(self):
         config = login(self.who, guarded(), "ann", "wrong")
         done = self.who.locald("image", "pull", f"{guarded().host}/private/busybox:1", env={"DOCKER_CONFIG": config})
-        self.assert_error(done, 125, guarded().host, "(?i)login|credential|authenti|refused")
+        self.assert_error(done, 125, guarded().host, "login|credential|authenti|refused")
 
     def test_pull_puts_data_on_stdout_and_progress_elsewhere(self):
         name = f"{registry().host}/tests/busybox:1"
@@ -169,9 +169,9 @@ class Transfer(FreshStore):
         self.assert_prints(done, "archived\n")
 
     def test_export_to_a_tar_that_skopeo_reads(self):
-        self.assert_ok(self.who.locald("image", "import", images.image()))
+        self.assert_ok(self.who.locald("image", "import", images.image(), "localhost/out:1"))
         target = self.who.home / "out.tar"
-        self.assert_ok(self.who.locald("image", "export", images.image(), target))
+        self.assert_ok(self.who.locald("image", "export", "localhost/out:1", target))
         done = self.assert_ok(self.who.run(["skopeo", "inspect", "--raw", f"oci-archive:{target}"]))
         self.assertIn("layers", json.loads(done.text))
         with tarfile.open(target) as tar:

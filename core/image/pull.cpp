@@ -25,19 +25,19 @@ private:
     BlobWriter& writer_;
 };
 
-void fetch(Store& store, registry::Client& client, const oci::Reference& reference, const oci::Descriptor& blob,
+void fetch(Store& store, registry::Registry& registry, const oci::Reference& reference, const oci::Descriptor& blob,
            const ProgressSink& progress, const CancelToken& cancel) {
-    // The client verifies digest and size as it streams.
+    // The registry verifies digest and size as it streams.
     BlobWriter writer = store.new_verified_blob(blob.digest, blob.size);
     StoreSink sink(writer);
-    client.fetch_blob(reference, blob, sink, progress, cancel);
+    registry.fetch_blob(reference, blob, sink, progress, cancel);
     writer.commit();
 }
 
 }  // namespace
 
-ImageRecord pull(Store& store, registry::Client& client, const oci::Reference& reference, const oci::Platform& platform,
-                 const ProgressSink& progress, const CancelToken& cancel) {
+ImageRecord pull(Store& store, registry::Registry& registry, const oci::Reference& reference,
+                 const oci::Platform& platform, const ProgressSink& progress, const CancelToken& cancel) {
     const auto lease = store.lease();
     std::mutex report;
     const ProgressSink serial = [&](const Progress& step) {
@@ -45,7 +45,7 @@ ImageRecord pull(Store& store, registry::Client& client, const oci::Reference& r
         if (progress) progress(step);
     };
     serial({"resolve", reference.str(), 0, 0, false});
-    const auto resolved = client.resolve(reference, platform, cancel);
+    const auto resolved = registry.resolve(reference, platform, cancel);
     serial({"resolve", reference.str(), 0, 0, true});
     if (resolved.manifest.layers.size() > most_layers) {
         throw Error(ErrorKind::unsupported, "pull " + reference.str() + ": " +
@@ -72,7 +72,7 @@ ImageRecord pull(Store& store, registry::Client& client, const oci::Reference& r
             try {
                 cancel.check();
                 if (stop.cancelled()) return;
-                fetch(store, client, reference, missing[i], serial, cancel);
+                fetch(store, registry, reference, missing[i], serial, cancel);
             } catch (...) {
                 const std::lock_guard hold(guard);
                 if (!failure) failure = std::current_exception();

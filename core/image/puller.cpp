@@ -1,12 +1,15 @@
 #include "core/image/puller.hpp"
 
+#include <mutex>
+
 #include "core/image/transfer.hpp"
-#include "core/registry/client.hpp"
+#include "core/registry/registry.hpp"
 
 namespace locald::image {
 
 struct Puller::Impl {
-    registry::Client client;
+    std::once_flag made;
+    std::unique_ptr<registry::Registry> registry;
 };
 
 Puller::Puller() : impl_(std::make_unique<Impl>()) {}
@@ -14,7 +17,8 @@ Puller::~Puller() = default;
 
 ImageRecord Puller::pull(Store& store, const oci::Reference& reference, const oci::Platform& platform,
                          const ProgressSink& progress, const CancelToken& cancel) {
-    return image::pull(store, impl_->client, reference, platform, progress, cancel);
+    std::call_once(impl_->made, [this] { impl_->registry = registry::make_registry(); });
+    return image::pull(store, *impl_->registry, reference, platform, progress, cancel);
 }
 
 }  // namespace locald::image

@@ -6,12 +6,12 @@
 #include "core/base/progress.hpp"
 #include "core/image/store.hpp"
 #include "core/oci/reference.hpp"
-#include "core/registry/client.hpp"
+#include "core/registry/registry.hpp"
 
 namespace locald::image {
 
 /// Pulls every missing blob, layers in parallel, and names the image by `reference.str()`.
-ImageRecord pull(Store& store, registry::Client& client, const oci::Reference& reference, const oci::Platform& platform,
+ImageRecord pull(Store& store, registry::Registry& registry, const oci::Reference& reference, const oci::Platform& platform,
                  const ProgressSink& progress, const CancelToken& cancel);
 
 /// Takes an image in from an OCI layout (directory or tar) or a `docker save` archive; the store's name is `name.text`,

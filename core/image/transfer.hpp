@@ -11,8 +11,8 @@
 namespace locald::image {
 
 /// Pulls every missing blob, layers in parallel, and names the image by `reference.str()`.
-ImageRecord pull(Store& store, registry::Registry& registry, const oci::Reference& reference, const oci::Platform& platform,
-                 const ProgressSink& progress, const CancelToken& cancel);
+ImageRecord pull(Store& store, registry::Registry& registry, const oci::Reference& reference,
+                 const oci::Platform& platform, const ProgressSink& progress, const CancelToken& cancel);
 
 /// Takes an image in from an OCI layout (directory or tar) or a `docker save` archive; the store's name is `name.text`,
 /// or the reference that the layout or archive gives its image when `keep_reference` is set.

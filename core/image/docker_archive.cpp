@@ -65,7 +65,12 @@ const ArchiveEntry& choose(const FileSet& from, const std::vector<ArchiveEntry>&
         .with_remedy("name one of them after the path, as in docker-archive:FILE:REPOSITORY:TAG");
 }
 
-Compression compression_of(const FileSet& from, const std::string& name) {
+struct Packed {
+    Compression compression = Compression::none;
+    std::uint64_t size = 0;
+};
+
+Packed look_at(const FileSet& from, const std::string& name) {
     const auto part = from.open(name);
     if (!part) throw Error(ErrorKind::not_found, from.shown() + " has no " + name);
     std::array<std::byte, 4> head{};
@@ -75,7 +80,7 @@ Compression compression_of(const FileSet& from, const std::string& name) {
         if (n == 0) break;
         got += n;
     }
-    return detect_compression(std::span<const std::byte>(head).first(got));
+    return {detect_compression(std::span<const std::byte>(head).first(got)), part->size};
 }
 
 std::string_view media_type_of(Compression compression) {
@@ -105,12 +110,12 @@ ImportedImage import_docker_archive(Store& store, const FileSet& from, const std
     oci::Manifest manifest;
     manifest.media_type = std::string(oci::media_type::manifest);
     for (std::size_t i = 0; i < entry.layers.size(); ++i) {
-        const Compression compression = compression_of(from, entry.layers[i]);
+        const auto [compression, size] = look_at(from, entry.layers[i]);
         // A plain tar is its own diff id; of a packed one it is checked when it is unpacked.
         const Digest expected = compression == Compression::none ? config.diff_ids[i] : Digest();
         oci::Descriptor layer;
         layer.media_type = std::string(media_type_of(compression));
-        layer.size = from.open(entry.layers[i])->size;
+        layer.size = size;
         layer.digest = copy_blob(store, from, entry.layers[i], expected, layer.size, progress, cancel);
         manifest.layers.push_back(std::move(layer));
     }

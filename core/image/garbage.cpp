@@ -92,7 +92,14 @@ public:
 
     GarbageReport run() {
         const auto lock = lock_out_leases(paths_);
-        for (const auto& descriptor : read_index(paths_).manifests) mark_image(store_, descriptor.digest, marks_);
+        for (const auto& descriptor : read_index(paths_).manifests) {
+            try {
+                mark_image(store_, descriptor.digest, marks_);
+            } catch (const Error& e) {
+                // What is left of it is of no use before it is pulled again, which brings back what goes here.
+                log(LogLevel::warning, e.what());
+            }
+        }
         for (const auto& container : names_in(paths_.containers())) {
             const auto config = posix::open_if_exists(paths_.containers() + "/" + container + "/config.json", 0);
             if (config) mark_container(posix::read_all(config, container + "/config.json"), marks_);

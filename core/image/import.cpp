@@ -89,7 +89,7 @@ Digest copy_blob(Store& store, const FileSet& from, const std::string& name, con
         done += n;
         if (progress && done - said >= step) progress({"import", object, said = done, part->size, false});
     }
-    const Digest digest = in_step(from.shown() + ": " + name, [&] { return writer.commit(); });
+    Digest digest = in_step(from.shown() + ": " + name, [&] { return writer.commit(); });
     if (progress) progress({"import", object, done, part->size, true});
     return digest;
 }

@@ -38,7 +38,7 @@ public:
             apply(entry);
         }
         tree_.finish();
-        return std::move(applied_);
+        return applied_;
     }
 
 private:

@@ -33,6 +33,14 @@ std::string read_link_at(const posix::UniqueFd& dir, const std::string& name, co
     return {target.data(), static_cast<std::size_t>(length)};
 }
 
+[[noreturn]] void throw_too_many_links(const std::string& asked) {
+    throw Error(ErrorKind::corrupt, "entry below " + asked + ": too many symlinks");
+}
+
+[[noreturn]] void throw_no_directory(const std::string& asked, const std::string& path) {
+    throw Error(ErrorKind::corrupt, "entry below " + asked + ": " + path + " is no directory");
+}
+
 template <class Container>
 void erase_below(Container& container, const std::string& path) {
     container.erase(path);
@@ -96,7 +104,7 @@ std::shared_ptr<const LayerTree::Directory> LayerTree::walk(const std::vector<st
     std::vector<std::string> here;
     int links = 0;
     const auto follow = [&](const std::string& target) {
-        if (++links > most_links) throw Error(ErrorKind::corrupt, "entry below " + asked + ": too many symlinks");
+        if (++links > most_links) throw_too_many_links(asked);
         if (target.starts_with('/')) here.clear();
         const auto parts = split(target, '/');
         for (auto part = parts.rbegin(); part != parts.rend(); ++part) ahead.emplace_front(*part);
@@ -122,7 +130,7 @@ std::shared_ptr<const LayerTree::Directory> LayerTree::walk(const std::vector<st
             follow(lower().read_link(*below, path));
         } else {
             if (own && !S_ISDIR(st.st_mode) && !is_whiteout(st)) {
-                throw Error(ErrorKind::corrupt, "entry below " + asked + ": " + path + " is no directory");
+                throw_no_directory(asked, path);
             }
             if (!own || is_whiteout(st)) make_missing(current, name, path, below);
             here.push_back(name);

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "core/base/error.hpp"
+#include "core/base/log.hpp"
 #include "core/base/text.hpp"
 #include "core/host/directories.hpp"
 #include "core/host/lock.hpp"
@@ -94,6 +95,7 @@ oci::Index read_index(const StorePaths& paths) {
 
 std::vector<Digest> chain_ids(const std::vector<Digest>& diff_ids) {
     std::vector<Digest> chain;
+    chain.reserve(diff_ids.size());
     for (const auto& diff : diff_ids) {
         chain.push_back(chain.empty() ? diff : sha256_of(chain.back().str() + " " + diff.str()));
     }
@@ -149,7 +151,16 @@ const std::string& Store::root() const noexcept { return impl_->paths.root; }
 std::vector<ImageRecord> Store::list() const {
     std::vector<ImageRecord> images;
     for (const auto& descriptor : read_index(impl_->paths).manifests) {
-        if (!name_of(descriptor).empty()) images.push_back(impl_->record_of(descriptor));
+        if (name_of(descriptor).empty()) continue;
+        try {
+            images.push_back(impl_->record_of(descriptor));
+        } catch (const Error& e) {
+            // One damaged image must not take the others with it, and its name is needed to remove it.
+            log(LogLevel::warning, "image " + name_of(descriptor) + ": " + e.what());
+            images.emplace_back();
+            images.back().name = name_of(descriptor);
+            images.back().manifest = descriptor;
+        }
     }
     return images;
 }
@@ -175,9 +186,7 @@ std::optional<ImageRecord> Store::find(std::string_view name_or_id) const {
     const std::string_view id = name_or_id.starts_with(prefix) ? name_or_id.substr(prefix.size()) : name_or_id;
     if (id.size() < shortest_id || !is_hex(id)) return std::nullopt;
     std::optional<ImageRecord> found;
-    for (const auto& descriptor : index.manifests) {
-        if (name_of(descriptor).empty()) continue;
-        auto image = impl_->record_of(descriptor);
+    for (auto& image : list()) {
         if (!image.id.hex().starts_with(id)) continue;
         if (found && found->id != image.id) {
             throw Error(ErrorKind::invalid, "image id " + std::string(name_or_id) + " fits more than one image")

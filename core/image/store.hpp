@@ -64,6 +64,7 @@ public:
 
     const std::string& root() const noexcept;
 
+    /// All named images; one whose blobs are damaged has a name and a manifest only, and a warning is logged.
     std::vector<ImageRecord> list() const;
     /// By name, or by id: 6 or more hex digits of the config digest. @throws Error(invalid) when an id fits more than
     /// one image

@@ -89,7 +89,7 @@ Digest BlobWriter::commit() {
         throw Error(ErrorKind::corrupt, from.shown() + " has " + std::to_string(from.written) +
                                             " bytes, announced were " + std::to_string(from.announced));
     }
-    const Digest digest = from.verified_by_caller ? from.expected : from.hash.finish();
+    Digest digest = from.verified_by_caller ? from.expected : from.hash.finish();
     if (!from.expected.empty() && digest != from.expected) {
         throw Error(ErrorKind::corrupt, from.shown() + " is damaged: its bytes have the digest " + digest.str());
     }
@@ -152,7 +152,7 @@ BlobWriter Store::new_verified_blob(const Digest& digest, std::uint64_t size) {
 }
 
 Digest Store::put_blob(std::string_view bytes) {
-    const Digest digest = sha256_of(bytes);
+    Digest digest = sha256_of(bytes);
     if (has_blob(digest)) return digest;
     BlobWriter writer = new_verified_blob(digest, bytes.size());
     writer.write(std::as_bytes(std::span(bytes)));

@@ -68,10 +68,15 @@ std::optional<std::int64_t> TarHeader::number_at(std::size_t at, std::size_t len
     return value;
 }
 
+namespace {
+
+[[noreturn]] void fail(const char* why) {
+    throw Error(ErrorKind::corrupt, std::string("read tar: pax header: ") + why);
+}
+
+}  // namespace
+
 std::vector<std::pair<std::string, std::string>> parse_pax(std::string_view text) {
-    const auto fail = [](const char* why) {
-        throw Error(ErrorKind::corrupt, std::string("read tar: pax header: ") + why);
-    };
     std::vector<std::pair<std::string, std::string>> records;
     while (!text.empty()) {
         const auto blank = text.find(' ');

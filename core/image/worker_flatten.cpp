@@ -134,6 +134,7 @@ void worker_flatten(const nlohmann::json& plan, WorkerReport& report) {
     const auto destination = posix::open(plan.at("destination").get<std::string>(), O_RDONLY | O_DIRECTORY);
     enter_worker_rights(plan);
     std::vector<const posix::UniqueFd*> views;
+    views.reserve(layers.size());
     for (const auto& layer : layers) views.push_back(&layer);
     MergedTree merged(std::move(views));
     const Losses losses = Flattener(merged, destination).run();

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "core/base/error.hpp"
+#include "core/base/log.hpp"
 #include "core/base/sha256.hpp"
 #include "core/image/transfer.hpp"
 #include "core/image/unpack.hpp"
@@ -163,6 +164,22 @@ TEST_F(ImageStore, NoticesADamagedBlobWhenItReadsIt) {
     std::ofstream(path) << "contenu";
     EXPECT_THAT(failure_of([&] { store.read_blob(digest); }), HasSubstr("is damaged; remove "));
     EXPECT_THAT(failure_of([&] { store.read_blob(sha256_of("other")); }), HasSubstr("is not in the store"));
+}
+
+TEST_F(ImageStore, ListsAndRemovesImagesBesideADamagedOne) {
+    Store store(root_);
+    const auto bad = import_as(store, "bad", "1");
+    const auto good = import_as(store, "good", "2");
+    fs::remove(root_ + "/blobs/sha256/" + bad.id.hex());
+    set_log_sink([](LogLevel, std::string_view) {});
+    EXPECT_THAT(store.list(), SizeIs(2));
+    EXPECT_EQ(store.find(good.id.str())->name, "good");
+    EXPECT_THAT(failure_of([&] { store.find("bad"); }), HasSubstr("is not in the store"));
+    store.collect_garbage();
+    EXPECT_TRUE(store.find("good"));
+    store.untag("bad");
+    EXPECT_THAT(store.list(), SizeIs(1));
+    set_log_sink({});
 }
 
 TEST_F(ImageStore, SweepsTemporariesOfTheDeadAndSparesThoseOfTheLiving) {

@@ -41,7 +41,7 @@ class World:
         # Ordinary users cannot enter every checkout, so the two programs are copied side by side.
         self.bin = self.dir / "bin"
         self.bin.mkdir()
-        for name in ("locald", "locald-shim"):
+        for name in ("locald", "locald-shim", "locald-registry.so"):
             if (BUILT / name).exists():
                 shutil.copy(BUILT / name, self.bin / name)
                 (self.bin / name).chmod(0o755)

@@ -1,0 +1,7 @@
+#include "core/image/pulling/client_puller.hpp"
+
+namespace locald::image {
+
+std::unique_ptr<Puller> make_puller() { return std::make_unique<ClientPuller>(); }
+
+}  // namespace locald::image

@@ -115,7 +115,9 @@ std::string LinuxImages::inspect(const std::string& name_or_id) {
 runtime::ImageSummary LinuxImages::remove(const std::string& name_or_id) {
     const auto image = find(name_or_id);
     env_.store().untag(image.name);
-    env_.store().collect_garbage();
+    // Layers with owners of the user namespace go in it.
+    auto context = env_.unpack_context(env_.id_maps(bundle::UserNamespaceMode::automatic));
+    env_.store().collect_garbage(false, &context);
     return summary_of(image);
 }
 

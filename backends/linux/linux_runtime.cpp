@@ -67,6 +67,8 @@ bundle::ContainerBundle LinuxRuntime::prepare(const bundle::Source& source, cons
                                               bundle::RootfsMode mode, const std::string& destination,
                                               const ProgressSink& progress, const CancelToken& cancel) {
     auto context = env_.unpack_context(maps);
+    // Until config.json names the layers, which keeps them from the garbage collection from then on.
+    const auto lease = env_.store().lease();
     std::optional<image::ImageRecord> image;
     std::string rootfs;
     if (source.image) {
@@ -95,7 +97,6 @@ bundle::ContainerBundle LinuxRuntime::prepare_bundle(const bundle::Source& sourc
         const auto maps = env_.id_maps(options.userns);
         bundle::RunOptions named = options;
         if (named.id.empty()) named.id = make_container_id();
-        const auto lease = env_.store().lease();
         auto host = read_host_facts(named.id, maps, env_.shim().program());
         host.cgroups_path.clear();  // whoever runs the bundle decides where
         return prepare(source, named, std::move(host), maps, bundle::RootfsMode::directory, absolute(destination),
@@ -122,9 +123,7 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
         auto lock = std::make_shared<host::FileLock>(env_.containers().claim(id));
         const auto maps = env_.id_maps(named.userns);
         const std::string dir = env_.containers().path_of(id);
-        // Held as long as the container lives: its layers are in use.
-        auto lease = std::make_shared<image::Store::Lease>(env_.store().lease());
-        const auto clean_up = [this, dir, id, maps, lock, lease] {
+        const auto clean_up = [this, dir, id, maps, lock] {
             try {
                 env_.remove_container_directory(dir, maps);
             } catch (const Error& e) {

@@ -21,7 +21,7 @@ image::Store& Environment::store() {
 
 image::Puller& Environment::puller() {
     const std::lock_guard lock(mutex_);
-    if (!puller_) puller_ = image::make_puller();
+    if (!puller_) puller_ = std::make_unique<image::Puller>();
     return *puller_;
 }
 

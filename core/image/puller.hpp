@@ -12,16 +12,18 @@ namespace locald::image {
 /// and not the registry. Thread-safe.
 class Puller {
 public:
-    virtual ~Puller() = default;
-    /// As image::pull() with a client of default options.
-    virtual ImageRecord pull(Store& store, const oci::Reference& reference, const oci::Platform& platform,
-                             const ProgressSink& progress, const CancelToken& cancel) = 0;
-};
+    Puller();
+    ~Puller();
+    Puller(const Puller&) = delete;
+    Puller& operator=(const Puller&) = delete;
 
-/// One of two definitions is linked: the client itself (what a program links that stays, such as a daemon), or a module
-/// that is loaded at the first pull: loading the client's libraries takes longer than a whole container, and most runs
-/// need no registry.
-/// @throws Error(not_found) that names the module when it is missing
-std::unique_ptr<Puller> make_puller();
+    /// As image::pull() with a client of default options.
+    ImageRecord pull(Store& store, const oci::Reference& reference, const oci::Platform& platform,
+                     const ProgressSink& progress, const CancelToken& cancel);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace locald::image

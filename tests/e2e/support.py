@@ -41,10 +41,13 @@ class World:
         # Ordinary users cannot enter every checkout, so the two programs are copied side by side.
         self.bin = self.dir / "bin"
         self.bin.mkdir()
-        for name in ("locald", "locald-shim", "locald-registry.so"):
+        for name in ("locald", "locald-shim"):
             if (BUILT / name).exists():
                 shutil.copy(BUILT / name, self.bin / name)
                 (self.bin / name).chmod(0o755)
+        if (BUILT.parent / "lib/locald").exists():
+            shutil.copytree(BUILT.parent / "lib/locald", self.dir / "lib/locald")
+            subprocess.run(["chmod", "-R", "a+rX", self.dir / "lib"], check=True)
         self.locald = self.bin / "locald"
         self.shim = self.bin / "locald-shim"
 

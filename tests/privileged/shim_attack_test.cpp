@@ -25,8 +25,10 @@ protected:
 
 TEST_F(ShimAttack, RefusesIdsThatAreNoIds) {
     write(config("echo ran"));
-    for (const std::string id :
-         {"", "/x", "..", ".", "a/../b", ".hidden", "-x", "a\nb", std::string(129, 'a').c_str()}) {
+    const std::string too_long(129, 'a');
+    for (const std::string& id :
+         {std::string(), std::string("/x"), std::string(".."), std::string("."), std::string("a/../b"),
+          std::string(".hidden"), std::string("-x"), std::string("a\nb"), too_long}) {
         const auto result = call({"bundle", "run", "--bundle", dir_ / "bundle", "--id=" + id});
         EXPECT_EQ(result.code, 125) << id;
         EXPECT_EQ(result.out, "") << id;

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
+#include <deque>
 #include <vector>
 
 #include "core/base/error.hpp"
@@ -48,45 +50,85 @@ UniqueFd find_in_root(const UniqueFd& root, const std::string& path) {
     return posix::open_in_root(root, path, O_PATH);
 }
 
-UniqueFd make_directory_in_root(const UniqueFd& root, const std::string& path) {
-    const std::string clean = clean_path(path);
-    UniqueFd at = find_in_root(root, clean);
-    if (at) return at;
-    const auto [parent, name] = split_path(clean);
-    const UniqueFd above = make_directory_in_root(root, parent);
-    if (::mkdirat(above.get(), name.c_str(), 0755) != 0 && errno != EEXIST) {
-        throw_errno(errno, "make directory ", clean, " inside the root filesystem");
+namespace {
+
+constexpr int most_links = 40;  // as the kernel has it
+
+/// The parts of `text` in front of what is still to walk.
+void put_in_front(std::deque<std::string>& todo, std::string_view text) {
+    std::deque<std::string> parts;
+    for (const auto part : split(text, '/')) {
+        if (!part.empty() && part != ".") parts.emplace_back(part);
     }
-    // O_NOFOLLOW: a link that somebody put there meanwhile, or that leads nowhere, is not walked.
-    at.reset(::openat(above.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!at) {
-        const int err = errno;
-        throw Error(ErrorKind::invalid,
-                    "make directory " + clean + " inside the root filesystem: " +
-                        (err == ELOOP || err == ENOTDIR ? "a file or a link that leads nowhere is in its place"
-                                                        : errno_text(err)),
-                    err);
+    todo.insert(todo.begin(), parts.begin(), parts.end());
+}
+
+std::string read_link(const UniqueFd& link, const std::string& what) {
+    std::string text(PATH_MAX, '\0');
+    const ssize_t n = ::readlinkat(link.get(), "", text.data(), text.size());
+    if (n < 0) throw_errno(errno, what);
+    text.resize(static_cast<std::size_t>(n));
+    return text;
+}
+
+/// Makes what is missing and opens it. Links are followed by their text, from the root or from the directory that they
+/// are in, so that one whose target the image lacks (/etc/resolv.conf of a host with systemd-resolved) gets the target.
+/// The kernel never follows a link nor a ".." for us: what lies outside of the root has no name here.
+UniqueFd make_in_root(const UniqueFd& root, const std::string& path, bool directory) {
+    const std::string what = (directory ? "make directory " : "make file ") + path + " inside the root filesystem";
+    std::deque<std::string> todo;
+    put_in_front(todo, path);
+    std::vector<UniqueFd> below;  // from the root to where the walk stands
+    for (int links = 0; !todo.empty();) {
+        const std::string name = std::move(todo.front());
+        todo.pop_front();
+        if (name == "..") {
+            if (!below.empty()) below.pop_back();
+            continue;
+        }
+        const int here = below.empty() ? root.get() : below.back().get();
+        const bool last = todo.empty();
+        constexpr int plain = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+        UniqueFd at(::openat(here, name.c_str(), plain));
+        if (!at && errno == ENOENT) {
+            if (last && !directory) {
+                const UniqueFd made(::openat(here, name.c_str(), O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+                if (!made && errno != EEXIST) throw_errno(errno, what);
+            } else if (::mkdirat(here, name.c_str(), 0755) != 0 && errno != EEXIST) {
+                throw_errno(errno, what);
+            }
+            at.reset(::openat(here, name.c_str(), plain));
+        }
+        if (!at) throw_errno(errno, what);
+        const struct stat st = posix::fstat(at, path);
+        if (S_ISLNK(st.st_mode)) {
+            if (++links > most_links) throw_errno(ELOOP, what);
+            const std::string text = read_link(at, what);
+            if (text.rfind('/', 0) == 0) below.clear();
+            put_in_front(todo, text);
+            continue;
+        }
+        if (!S_ISDIR(st.st_mode) && (!last || directory)) {
+            throw Error(ErrorKind::invalid, what + ": " + name + " is no directory", ENOTDIR);
+        }
+        below.push_back(std::move(at));
     }
+    if (!below.empty()) return std::move(below.back());
+    UniqueFd at(::openat(root.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!at) throw_errno(errno, what);
     return at;
+}
+
+}  // namespace
+
+UniqueFd make_directory_in_root(const UniqueFd& root, const std::string& path) {
+    return make_target_in_root(root, path, true);
 }
 
 UniqueFd make_target_in_root(const UniqueFd& root, const std::string& path, bool directory) {
     const std::string clean = clean_path(path);
     UniqueFd at = find_in_root(root, clean);
-    if (at) return at;
-    if (directory) return make_directory_in_root(root, clean);
-    const auto [parent, name] = split_path(clean);
-    const UniqueFd above = make_directory_in_root(root, parent);
-    const UniqueFd made(::openat(above.get(), name.c_str(), O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-    if (!made && errno != EEXIST) throw_errno(errno, "make file ", clean, " inside the root filesystem");
-    at.reset(::openat(above.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (!at) throw_errno(errno, "open ", clean, " inside the root filesystem");
-    const struct stat st = posix::fstat(at, clean);
-    if (!S_ISREG(st.st_mode)) {
-        throw Error(ErrorKind::invalid,
-                    "make file " + clean + " inside the root filesystem: a link that leads nowhere is in its place");
-    }
-    return at;
+    return at ? std::move(at) : make_in_root(root, clean, directory);
 }
 
 }  // namespace locald::shim

@@ -19,7 +19,7 @@ std::string clean_path(std::string_view path);
 posix::UniqueFd find_in_root(const posix::UniqueFd& root, const std::string& path);
 
 /// Opens the directory `path` (O_PATH) below `root` and makes what is missing of it with mode 0755, one component after
-/// the other. A link that leads nowhere is refused, not replaced.
+/// the other. The target of a link that leads nowhere is made as well, inside `root`, as runc does it.
 posix::UniqueFd make_directory_in_root(const posix::UniqueFd& root, const std::string& path);
 
 /// Opens `path` (O_PATH) below `root` as a mount target; when missing it is made as a directory or an empty file.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -76,7 +77,17 @@ UniqueFd clone_mount_of(const UniqueFd& at, bool recursive, const std::string& w
 void attach_mount(const UniqueFd& mount, const UniqueFd& target, const std::string& what) {
     if (::syscall(SYS_move_mount, mount.get(), "", target.get(), "",
                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
-        throw_errno(errno, what, ": move_mount");
+        const int err = errno;
+        Error error(kind_of_errno(err), what + ": move_mount: " + errno_text(err), err);
+        struct stat from {};
+        struct stat onto {};
+        if (err == EINVAL && ::fstat(mount.get(), &from) == 0 && ::fstat(target.get(), &onto) == 0 &&
+            S_ISDIR(from.st_mode) != S_ISDIR(onto.st_mode)) {
+            error.with_remedy(S_ISDIR(onto.st_mode)
+                                  ? "the target is a directory and the source is not; mount it on a file"
+                                  : "the source is a directory and the target is not; mount it elsewhere");
+        }
+        throw error;
     }
 }
 

@@ -279,6 +279,21 @@ class Volumes:
         self.assert_prints(done, "inside\n")
         self.assertFalse(os.path.exists("/tmp/deep"))
 
+    def test_links_that_lead_nowhere_get_their_target_inside(self):
+        """/etc/resolv.conf is such a link in every image made on a host with systemd-resolved."""
+        layout, _ = images.write_layout(f"dangling-{self.kind}", [images.base_layer(), images.layer(
+            images.entry("etc/resolv.conf", kind=b"2", linkname="../run/systemd/resolve/stub-resolv.conf"),
+            images.entry("out", kind=b"2", linkname="/../../../../tmp/locald-e2e-nowhere/x"))])
+        shared = self.who.directory("shared")
+        self.who.write("shared/file", "inside\n")
+        done = self.who.container("-v", f"{shared}:/out", f"oci:{layout}", "sh", "-c",
+                                  "cat /out/file; test -s /etc/resolv.conf && readlink /etc/resolv.conf")
+        self.assert_prints(done, "inside\n../run/systemd/resolve/stub-resolv.conf\n")
+        self.assertFalse(os.path.exists("/tmp/locald-e2e-nowhere"))
+
+    def test_no_pids_limit_needs_no_cgroup(self):
+        self.assert_prints(self.who.container("--pids-limit", "-1", images.image(), "echo", "ok"), "ok\n")
+
     def test_keep_id_keeps_the_callers_own_id(self):
         if self.who.is_root:
             return

@@ -119,10 +119,27 @@ TEST(InRoot, MakesTargetsInsideOnly) {
     const auto root = posix::open(dir / "root", O_PATH | O_DIRECTORY);
     make_target_in_root(root, "/a/b/file", false);
     EXPECT_TRUE(std::filesystem::is_regular_file(dir / "root/a/b/file"));
-    EXPECT_THROW(make_target_in_root(root, "/link/x", true), Error) << "a link that leads nowhere inside";
+    make_target_in_root(root, "/link/x", true);
+    EXPECT_TRUE(std::filesystem::is_directory(dir / ("root" + (dir / "outside/x"))));
+    make_target_in_root(root, "/climb/y", false);
+    EXPECT_TRUE(std::filesystem::is_regular_file(dir / "root/tmp/y"));
     EXPECT_TRUE(std::filesystem::is_empty(dir / "outside"));
     EXPECT_FALSE(find_in_root(root, "/nothing/here"));
     EXPECT_THROW(make_target_in_root(root, "/a/b/file/below", false), Error);
+}
+
+TEST(InRoot, MakesTheTargetOfALinkThatLeadsNowhere) {
+    const TempDir dir;
+    std::filesystem::create_directories(dir / "root/deep/er");
+    std::filesystem::create_symlink("deep/er", dir / "root/etc");
+    std::filesystem::create_symlink("../run/stub/resolv.conf", dir / "root/etc/resolv.conf");
+    std::filesystem::create_symlink("loop", dir / "root/loop");
+    const auto root = posix::open(dir / "root", O_PATH | O_DIRECTORY);
+    const auto made = make_target_in_root(root, "/etc/resolv.conf", false);
+    const auto expected = posix::open(dir / "root/deep/run/stub/resolv.conf", O_PATH);
+    EXPECT_EQ(posix::fstat(made, "made").st_ino, posix::fstat(expected, "expected").st_ino);
+    EXPECT_TRUE(S_ISREG(posix::fstat(made, "made").st_mode));
+    EXPECT_THROW(make_target_in_root(root, "/loop", false), Error);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <memory>
 
 #include "core/base/error.hpp"
@@ -14,6 +15,23 @@
 #include "core/posix/fs.hpp"
 
 namespace locald::backends {
+
+namespace {
+
+std::optional<host::FileLock> acquire(const std::string& path) {
+    try {
+        return host::FileLock::try_acquire(path);
+    } catch (Error& e) {
+        if (e.os_errno() == EROFS) {
+            e.with_remedy("a container's files need a place that can be written: remount it, or set XDG_DATA_HOME");
+        } else if (e.kind() == ErrorKind::no_space) {
+            e.with_remedy("free space on that file system, or set XDG_DATA_HOME to a directory on another");
+        }
+        throw;
+    }
+}
+
+}  // namespace
 
 ContainerDirs::ContainerDirs(std::string data_directory)
     : containers_(data_directory + "/containers"), locks_(std::move(data_directory) + "/locks") {
@@ -34,7 +52,7 @@ std::string ContainerDirs::lock_path_of(const std::string& id) const {
 std::optional<host::FileLock> ContainerDirs::try_claim(const std::string& id) const {
     const std::string path = lock_path_of(id);
     for (;;) {
-        auto lock = host::FileLock::try_acquire(path);
+        auto lock = acquire(path);
         if (!lock) return std::nullopt;
         // The owner before us may have removed the file between our open and our lock: then ours is a lock on nothing.
         struct stat held {};

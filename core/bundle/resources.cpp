@@ -93,7 +93,8 @@ oci::Resources make_resources(const RunOptions& options) {
     if (const auto limit = options.pids_limit.value_or(0); limit != 0) {
         if (limit < -1)
             throw Error(ErrorKind::invalid, "pids limit " + std::to_string(limit) + ": expected -1 or more");
-        resources.pids_limit = limit;
+        // "No limit" asks for nothing, so it must not need the cgroup that an ordinary user may lack.
+        if (limit > 0) resources.pids_limit = limit;
     }
     return resources;
 }

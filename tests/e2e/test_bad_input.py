@@ -200,6 +200,14 @@ class BadHost(ContainerCase):
     def test_a_store_that_is_read_only(self):
         self.assert_error(self.run_with_data("ro"), 125, "small-data", "Read-only file system")
 
+    def test_a_present_image_in_a_store_that_is_read_only(self):
+        data = self.who.directory("frozen-data", 0o700)
+        script = (f'mount -t tmpfs none {data}; "$@" || exit 9; mount -o remount,ro {data}; "$@"; exit $?')
+        done = self.who.run(["unshare", "-m", "sh", "-c", script, "sh", world().locald, "--quiet", "container", "run",
+                             images.image(), "true"], env={"XDG_DATA_HOME": data})
+        os.rmdir(data)
+        self.assert_error(done, 125, "frozen-data", "Read-only file system; .*XDG_DATA_HOME")
+
     def test_a_full_disk_leaves_a_store_that_works_when_there_is_room(self):
         data = self.who.directory("growing-data", 0o700)
         script = (f'mount -t tmpfs -o size=256k none {data}; "$@" && exit 9; mount -o remount,size=64m {data}; '

@@ -145,6 +145,12 @@ TEST(Limits, BecomeResources) {
     EXPECT_EQ(resources.pids_limit, 100);
 }
 
+TEST(Limits, NeedNoCgroupForNoLimit) {
+    Build build;
+    build.options.pids_limit = -1;
+    EXPECT_FALSE(build.run().spec.linux_->resources->pids_limit);
+}
+
 TEST(Limits, RefuseWhatCannotBe) {
     const auto refused = [](auto&& change) {
         Build build;

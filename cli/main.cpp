@@ -1,3 +1,6 @@
+#include <fcntl.h>
+
+#include <csignal>
 #include <exception>
 #include <string>
 #include <vector>
@@ -12,6 +15,14 @@ namespace {
 
 /// The tool itself failed: docker's code, which no program in a container should use.
 constexpr int tool_failed = 125;
+
+/// With 0, 1 or 2 closed the next file that is opened (a pidfd, a signal pipe) would become a standard stream of the
+/// container, and our words would be written into it. Reading one that was closed finds the end; writing to it fails.
+void fill_standard_streams() {
+    for (int fd = 0; fd <= 2; ++fd) {
+        if (::fcntl(fd, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDONLY));
+    }
+}
 
 int run(const std::vector<std::string>& args) {
     using namespace locald;
@@ -31,6 +42,8 @@ int run(const std::vector<std::string>& args) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    fill_standard_streams();
+    std::signal(SIGCHLD, SIG_DFL);  // a caller who ignores it would take the exit status of our children away
     try {
         return run(argc > 1 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>());
     } catch (const locald::Error& e) {

@@ -130,3 +130,37 @@ class Signals:
         process.stdin.close()
         process.stdin = None
         self.assertEqual(self.finish(process).code, 0)
+
+    def test_streams_that_are_not_even_open(self):
+        """With 0, 1 or 2 closed no descriptor of ours becomes a stream of the container."""
+        for closed in ("<&-", ">&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                script = f'"$@" {closed}'
+                done = self.who.run(["sh", "-c", script, "sh", self.locald_path(), "--quiet", "container", "run", "-i",
+                                     images.image(), "sh", "-c", "cat && exit 5"])
+                self.assertEqual((done.code, done.text, done.own_errors), (5, "", ""), done)
+
+    def test_a_caller_who_ignores_signals_changes_nothing(self):
+        def ignore():
+            for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+        done = self.who.run([self.locald_path(), "container", "run", images.image(), "sh", "-c",
+                             "grep SigIgn /proc/self/status; exit 5"], preexec_fn=ignore, restore_signals=False)
+        self.assertEqual((done.code, done.text), (5, "SigIgn:\t0000000000000000\n"), done)
+
+    def test_ctrl_c_while_the_container_is_being_started_is_not_lost(self):
+        self.assert_ok(self.who.container(images.image(), "true"))
+        slow = self.who.directory("slow")
+        self.who.write("slow/locald", self.locald_path().read_bytes()).chmod(0o755)
+        starting = self.who.home / "tmp/starting"
+        self.who.write("slow/locald-shim",
+                       f'#!/bin/sh\ncase "$*" in *"bundle run"*) touch {starting}; sleep 1;; esac\n'
+                       f'exec {self.locald_path().parent}/locald-shim "$@"\n').chmod(0o755)
+        process = self.who.popen([slow / "locald", "container", "run", images.image(), "sleep", "10"])
+        self.wait_for(starting.exists, "start")
+        process.send_signal(signal.SIGINT)
+        done = self.finish(process)
+        starting.unlink()
+        for name in ("locald", "locald-shim"):
+            (slow / name).unlink()
+        self.assertEqual(done.code, 130, done)

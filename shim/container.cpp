@@ -198,7 +198,7 @@ Ending Container::supervise() {
             continue;  // what the child said counts before that it ended
         }
         if ((watched[2].revents & POLLIN) != 0) {
-            while (const auto number = next_signal(signals_)) posix::pidfd_send_signal(child_.process, *number);
+            while (const auto number = next_signal(signals_)) on_signal(*number);
         }
         if ((watched[3].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
             // Whoever started us is gone: nobody would ever stop this container.
@@ -207,6 +207,18 @@ Ending Container::supervise() {
         }
         if (watched[0].revents != 0) return reap();
     }
+}
+
+void Container::on_signal(int number) {
+    const bool ends = number == SIGHUP || number == SIGINT || number == SIGQUIT || number == SIGTERM;
+    if (!sync_ || !ends) {
+        posix::pidfd_send_signal(child_.process, number);
+        return;
+    }
+    // The program does not run yet and cannot answer; sent on, the signal would be dropped, because the first process
+    // of a pid namespace ignores what it does not handle.
+    ended_by_ = number;
+    posix::pidfd_send_signal(child_.process, SIGKILL);
 }
 
 void Container::on_message() {
@@ -255,12 +267,12 @@ Ending Container::reap() {
     reaped_ = true;
     Ending ending;
     if (WIFSIGNALED(status)) {
-        ending.signal = WTERMSIG(status);
+        ending.signal = WTERMSIG(status) == SIGKILL && ended_by_ != 0 ? ended_by_ : WTERMSIG(status);
     } else {
         ending.code = WEXITSTATUS(status);
     }
     if (ending.exit_code() != 0 && !cgroup_.paths().empty()) ending.oom = cgroup_.oom_killed();
-    if (!running_ && !failure_) {
+    if (!running_ && !failure_ && ended_by_ == 0) {
         std::string text = "the container's first process ended while it was being set up";
         if (ending.signal != 0) text += ": killed by signal " + std::to_string(ending.signal);
         failure_.emplace(ErrorKind::lost, text);

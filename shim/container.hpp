@@ -44,6 +44,7 @@ private:
     void release(pid_t pid);
     Ending supervise();
     void on_message();
+    void on_signal(int number);
     void on_running();
     Ending reap();
     void destroy() noexcept;
@@ -62,6 +63,7 @@ private:
     posix::UniqueFd sync_;
     SharedFlag executing_;
     bool running_ = false, reaped_ = false;
+    int ended_by_ = 0;  ///< the signal that asked for the end before the program ran
     std::optional<Error> failure_;
 };
 

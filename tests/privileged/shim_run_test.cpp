@@ -105,6 +105,21 @@ TEST_F(ShimRun, ForwardsSignals) {
     EXPECT_EQ(program.out(), "up\ngot\n");
 }
 
+TEST_F(ShimRun, EndsByASignalThatComesBeforeTheProgramRuns) {
+    auto json = config("echo program");
+    json["hooks"] = {
+        {"createContainer",
+         {{{"path", "/bin/busybox"},
+           {"args", {"sh", "-c", "/bin/busybox touch " + rootfs("/in-hook") + "; exec /bin/busybox sleep 20"}}}}}};
+    write(json);
+    Program program(command(run_words()), dir_ / "run");
+    for (int i = 0; i < 500 && !std::filesystem::exists(rootfs("/in-hook")); ++i) ::usleep(10'000);
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 128 + SIGTERM);
+    EXPECT_EQ(program.out(), "");
+    EXPECT_EQ(program.err(), "");
+}
+
 TEST_F(ShimRun, ReportsEventsAsJsonLines) {
     write(config("exit 3"));
     auto pipe = locald::posix::make_pipe();

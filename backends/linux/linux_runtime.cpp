@@ -146,11 +146,7 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
         start.bundle_dir = dir;
         start.stdio = stdio;
         start.clean_up = clean_up;
-        auto container = std::make_unique<LinuxContainer>(shim, std::move(start));
-        // A Ctrl-C during the start, handed on to a program that cannot have a handler yet, would be lost: process 1
-        // ignores what it does not handle.
-        cancel.check();
-        return container;
+        return std::make_unique<LinuxContainer>(shim, std::move(start));
     });
 }
 

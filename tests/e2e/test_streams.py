@@ -164,3 +164,11 @@ class Signals:
         for name in ("locald", "locald-shim"):
             (slow / name).unlink()
         self.assertEqual(done.code, 130, done)
+
+    def test_ctrl_c_as_soon_as_the_program_speaks_is_the_programs(self):
+        for _ in range(8):
+            process = self.who.start("container", "run", images.image(), "sh", "-c",
+                                     "trap 'exit 4' INT; echo ready; while :; do sleep 0.05; done")
+            self.read_until(process.stdout, b"ready\n")
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(self.finish(process).code, 4)

@@ -128,12 +128,8 @@ runtime::ImageSummary LinuxImages::import(const oci::ImageName& name, const std:
             .with_remedy("take `locald image pull`, or name a file: oci:DIR, oci-archive:FILE, docker-archive:FILE");
     }
     if (name.kind == oci::ImageKind::embedded) return summary_of(fetch(name, oci::host_platform(), progress, cancel));
-    auto image = image::import_image(env_.store(), name, oci::host_platform(), true, progress, cancel);
-    if (name_as.empty()) return summary_of(image);
-    const std::string first_name = image.name;
-    auto renamed = env_.store().tag(stored_name(oci::parse_image_name(name_as)), image.manifest);
-    if (renamed.name != first_name) env_.store().untag(first_name);
-    return summary_of(renamed);
+    const std::string stored = name_as.empty() ? "" : stored_name(oci::parse_image_name(name_as));
+    return summary_of(image::import_image(env_.store(), name, oci::host_platform(), true, progress, cancel, stored));
 }
 
 void LinuxImages::export_to(const std::string& name_or_id, const std::string& path, const ProgressSink& progress,

@@ -122,7 +122,7 @@ ImportedImage import_layout(Store& store, const FileSet& from, const std::string
 }
 
 ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Platform& platform, bool keep_reference,
-                         const ProgressSink& progress, const CancelToken& cancel) {
+                         const ProgressSink& progress, const CancelToken& cancel, const std::string& name_as) {
     if (name.kind != oci::ImageKind::oci_layout && name.kind != oci::ImageKind::docker_archive) {
         throw Error(ErrorKind::invalid, "import " + name.text + ": neither an OCI layout nor an archive")
             .with_remedy("write oci:PATH, oci-archive:PATH or docker-archive:PATH");
@@ -134,6 +134,7 @@ ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Pl
         const auto image = name.kind == oci::ImageKind::docker_archive
                                ? import_docker_archive(store, *files, name.selector, progress, cancel)
                                : import_layout(store, *files, name.selector, platform, progress, cancel);
+        if (!name_as.empty()) return store.tag(name_as, image.manifest);
         // Many layouts give a bare tag, which names nothing without the layout's own place.
         const bool own = keep_reference && image.reference.find_first_of("/:@") != std::string::npos;
         return store.tag(own ? long_name(image.reference) : name.text, image.manifest);

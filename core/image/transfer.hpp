@@ -16,8 +16,9 @@ ImageRecord pull(Store& store, registry::Registry& registry, const oci::Referenc
 
 /// Takes an image in from an OCI layout (directory or tar) or a `docker save` archive; the store's name is `name.text`,
 /// or the reference that the layout or archive gives its image when `keep_reference` is set.
+/// @param name_as  the store's name whatever the archive says; no other name in the store changes
 ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Platform& platform, bool keep_reference,
-                         const ProgressSink& progress, const CancelToken& cancel);
+                         const ProgressSink& progress, const CancelToken& cancel, const std::string& name_as = {});
 
 /// Where an export goes.
 struct ExportTarget {

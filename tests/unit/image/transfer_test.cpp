@@ -63,6 +63,17 @@ TEST_F(Transfer, KeepsTheReferenceOfTheLayout) {
     EXPECT_EQ(import_from("oci:" + dir_ / "l", true).name, "example.org/app:1");
 }
 
+TEST_F(Transfer, LeavesTheImageOfTheArchivesNameWhenAnotherNameIsWanted) {
+    LayoutBuilder(dir_ / "old").layer(layer("old")).finish("example.org/app:1");
+    LayoutBuilder(dir_ / "new").layer(layer("new")).finish("example.org/app:1");
+    const auto old = import_from("oci:" + dir_ / "old", true);
+    const auto image = import_image(store_, oci::parse_image_name("oci:" + dir_ / "new"),
+                                    oci::parse_platform("linux/amd64"), true, {}, {}, "example.org/second:1");
+    EXPECT_EQ(image.name, "example.org/second:1");
+    ASSERT_TRUE(store_.find("example.org/app:1"));
+    EXPECT_EQ(store_.find("example.org/app:1")->id, old.id);
+}
+
 TEST_F(Transfer, AsksWhichImageOfALayout) {
     LayoutBuilder builder(dir_ / "l");
     builder.layer(layer("1")).finish("one");

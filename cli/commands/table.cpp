@@ -41,7 +41,8 @@ constexpr std::array commands{
     Command{"image inspect", "Show manifest and config of an image as JSON", "IMAGE|ID", 1, 1, false, "",
             "locald image inspect alpine", make_image_inspect},
     Command{"image rm", "Remove images by name or id", "IMAGE|ID...", 1, any_number, false,
-            "What no other image needs is removed with them.", "", make_image_rm},
+            "An id stands for all names of its image. What no other image needs is removed with them.", "",
+            make_image_rm},
     Command{"image import", "Take an image from an OCI layout or an archive", "SOURCE [NAME]", 1, 2, false,
             "SOURCE is an OCI layout, as a directory or a tar, or the file that `docker save` wrote, or one of "
             "oci:DIR[:TAG], "
@@ -50,7 +51,8 @@ constexpr std::array commands{
             "docker save -o app.tar app && locald image import app.tar\nlocald image import oci:./layout my/app:1",
             make_image_import},
     Command{"image export", "Write an image to an archive or an OCI layout", "IMAGE|ID PATH", 2, 2, false,
-            "PATH is a tar file to write, a directory when it ends in a slash, or - for stdout.",
+            "PATH is a tar file to write, a directory when it ends in a slash, or - for stdout; either holds an OCI "
+            "layout.",
             "locald image export alpine alpine.tar\nlocald image export alpine layout/", make_image_export},
     Command{"bundle prepare", "Make an OCI bundle that runc, crun and locald-shim run", "IMAGE DIR [COMMAND [ARG...]]",
             2, any_number, true,

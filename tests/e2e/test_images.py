@@ -119,6 +119,21 @@ class Pull(FreshStore):
         self.assert_ok(self.who.locald("image", "rm", f"{host}/tests/busybox:1"))
         self.assert_prints(self.who.container("--pull", "never", f"{host}/tests/busybox:configured"), "entry cmd\n")
 
+    def test_rm_by_id_removes_every_name_of_the_image(self):
+        names = [f"{registry().host}/tests/busybox:1", "second/name:1"]
+        self.assert_ok(self.who.locald("image", "pull", names[0]))
+        archive = os.path.join(self.who.directory("rm-by-id"), "image.tar")
+        self.assert_ok(self.who.locald("image", "export", names[0], archive))
+        self.assert_ok(self.who.locald("image", "import", archive, names[1]))
+        identity = json.loads(self.assert_ok(self.who.locald("image", "inspect", names[0])).text)["id"]
+        printed = self.assert_ok(self.who.locald("image", "rm", identity[7:19])).text.splitlines()
+        self.assertEqual(sorted(printed), sorted([names[0], "docker.io/" + names[1]]))
+        self.assert_error(self.who.locald("image", "inspect", identity), 125, identity)
+
+    def test_export_refuses_a_path_with_the_kind_of_a_source(self):
+        for path in ("oci:out:tag", "docker-archive:out.tar", "oci-archive:out.tar"):
+            self.assert_error(self.who.locald("image", "export", "no/such:image", path), 125, path)
+
     def test_basic_auth_from_dockers_config(self):
         name = f"{guarded().host}/private/busybox:1"
         self.assert_error(self.who.locald("image", "pull", name), 125, guarded().host, "login|credential|authenti")

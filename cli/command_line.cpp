@@ -110,7 +110,7 @@ private:
 
     void finish() {
         if (line_.command == nullptr) {
-            if (!prefix_.empty()) throw Error(ErrorKind::invalid, "which " + prefix_ + " command?");
+            if (!prefix_.empty()) throw Error(ErrorKind::invalid, "no command is given after " + prefix_);
             throw Error(ErrorKind::invalid, "no command is given");
         }
         flags_.parse(std::move(words_));
@@ -139,7 +139,7 @@ private:
 void Globals::add_to(FlagSet& flags) {
     flags.group("Common options");
     flags.text("--backend", "NAME", backend, "Run containers by this backend; by default the platform's own");
-    flags.text("--host", "URL", host, "Run containers on another Linux host, like ssh://user@host");
+    flags.text("--host", "URL", host, "Run on another Linux host, like ssh://user@host (no backend can yet)");
     flags.flag("--debug", debug, "Say more of what is done, on stderr");
     flags.flag("--quiet", quiet, "Show no progress and no notes");
     flags.group("Options");

@@ -196,7 +196,7 @@ bundle::NetworkMode parse_network(std::string_view value) {
     if (value == "host") return bundle::NetworkMode::host;
     if (value == "none") return bundle::NetworkMode::none;
     throw bad_value("--network", value, "this network is not available")
-        .with_remedy("use host or none. " + std::string(network_sentence));
+        .with_remedy("use host or none; " + std::string(network_sentence));
 }
 
 bundle::PullPolicy parse_pull(std::string_view value) {

@@ -41,6 +41,6 @@ bool parse_security_opt(std::string_view value);
 
 /// What is said wherever somebody asks for ports or networks.
 inline constexpr std::string_view network_sentence =
-    "The container shares the host's network; ports it opens are host ports";
+    "the container shares the host's network; ports it opens are host ports";
 
 }  // namespace locald::cli

@@ -113,7 +113,8 @@ bool ForegroundPump::step() {
     {
         const std::lock_guard lock(mutex_);
         stage = stage_;
-        if (stage == Stage::running && container_ != nullptr && master_ < 0 && (want_in_ || want_out_)) {
+        // Finishing as well: a short container may have ended before this thread saw it run, and what it said counts.
+        if (stage != Stage::preparing && container_ != nullptr && master_ < 0 && (want_in_ || want_out_)) {
             master_ = container_->stdout_handle();
             const int flags = ::fcntl(master_, F_GETFL);
             if (flags < 0 || ::fcntl(master_, F_SETFL, flags | O_NONBLOCK) != 0) master_ = -1;

@@ -140,8 +140,8 @@ void Globals::add_to(FlagSet& flags) {
     flags.group("Common options");
     flags.text("--backend", "NAME", backend, "Run containers by this backend; by default the platform's own");
     flags.text("--host", "URL", host, "Run on another Linux host, like ssh://user@host (no backend can yet)");
-    flags.flag("--debug", debug, "Say more of what is done, on stderr");
-    flags.flag("--quiet", quiet, "Show no progress and no notes");
+    flags.flag("--debug", debug, "Say on stderr what failed without harm, too");
+    flags.flag("--quiet", quiet, "Show errors only: no progress, no notes, no warnings");
     flags.group("Options");
 }
 

@@ -1,7 +1,4 @@
 # cmake --install: the programs, the headers and the CMake package `locald-runtime`.
-if(NOT TARGET locald OR NOT TARGET locald-shim)
-  return()
-endif()
 include(CMakePackageConfigHelpers)
 
 get_property(libraries GLOBAL PROPERTY LOCALD_LIBRARIES)

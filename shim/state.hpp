@@ -29,7 +29,7 @@ std::string to_json(const Record& record);
 /// @throws Error(corrupt)
 Record parse_record(const std::string& json);
 
-/// The directory of all states: as given, or the caller's default (see BRIEF of options: --root).
+/// The directory of all states: as given, or the caller's default (see --root in options.hpp).
 std::string default_root();
 /// Opens `root` (empty: default_root(), made when missing and refused unless it is the caller's and private).
 /// @param make  else a missing directory gives an empty handle

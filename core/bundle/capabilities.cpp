@@ -3,53 +3,13 @@
 
 #include "core/base/error.hpp"
 #include "core/bundle/parts.hpp"
+#include "core/oci/capability_names.hpp"
 
 namespace locald::bundle {
 
 namespace {
 
-/// linux/capability.h, by number.
-constexpr std::array<const char*, 41> all_names{"CAP_CHOWN",
-                                                "CAP_DAC_OVERRIDE",
-                                                "CAP_DAC_READ_SEARCH",
-                                                "CAP_FOWNER",
-                                                "CAP_FSETID",
-                                                "CAP_KILL",
-                                                "CAP_SETGID",
-                                                "CAP_SETUID",
-                                                "CAP_SETPCAP",
-                                                "CAP_LINUX_IMMUTABLE",
-                                                "CAP_NET_BIND_SERVICE",
-                                                "CAP_NET_BROADCAST",
-                                                "CAP_NET_ADMIN",
-                                                "CAP_NET_RAW",
-                                                "CAP_IPC_LOCK",
-                                                "CAP_IPC_OWNER",
-                                                "CAP_SYS_MODULE",
-                                                "CAP_SYS_RAWIO",
-                                                "CAP_SYS_CHROOT",
-                                                "CAP_SYS_PTRACE",
-                                                "CAP_SYS_PACCT",
-                                                "CAP_SYS_ADMIN",
-                                                "CAP_SYS_BOOT",
-                                                "CAP_SYS_NICE",
-                                                "CAP_SYS_RESOURCE",
-                                                "CAP_SYS_TIME",
-                                                "CAP_SYS_TTY_CONFIG",
-                                                "CAP_MKNOD",
-                                                "CAP_LEASE",
-                                                "CAP_AUDIT_WRITE",
-                                                "CAP_AUDIT_CONTROL",
-                                                "CAP_SETFCAP",
-                                                "CAP_MAC_OVERRIDE",
-                                                "CAP_MAC_ADMIN",
-                                                "CAP_SYSLOG",
-                                                "CAP_WAKE_ALARM",
-                                                "CAP_BLOCK_SUSPEND",
-                                                "CAP_AUDIT_READ",
-                                                "CAP_PERFMON",
-                                                "CAP_BPF",
-                                                "CAP_CHECKPOINT_RESTORE"};
+constexpr auto& all_names = oci::capability_names;
 
 /// What the two options name, `ALL` aside.
 struct Named {
@@ -95,11 +55,11 @@ std::vector<std::string> bounding_set(const RunOptions& options) {
     const Named dropped = parse_names("--cap-drop", options.cap_drop);
     const auto& usual = default_capabilities();
     std::vector<std::string> set;
-    for (const std::string name : all_names) {
+    for (const std::string_view name : all_names) {
         const bool base = added.all || (!dropped.all && std::find(usual.begin(), usual.end(), name) != usual.end());
         // As docker has it: a name that is both added and dropped counts as added, except under --cap-add ALL.
         const bool kept = (base && !dropped.has(name)) || (!added.all && added.has(name));
-        if (kept) set.push_back(name);
+        if (kept) set.emplace_back(name);
     }
     return set;
 }

@@ -53,10 +53,11 @@ bool is_pure_cgroup_v2() {
 
 std::string cgroups_path_for(const std::string& id) {
     const std::string user = "/locald/user-" + std::to_string(::getuid());
-    if (::geteuid() == 0) return user + "/" + id + "/c";
+    std::string path = user + "/" + id + "/c";
+    if (::geteuid() == 0) return path;
     // An ordinary user has a place only where root made one for him.
-    for (const char* tree : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-        if (::access((tree + user).c_str(), W_OK) == 0) return user + "/" + id + "/c";
+    for (std::string place : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+        if (::access(place.append(user).c_str(), W_OK) == 0) return path;
     }
     return {};
 }

@@ -33,7 +33,7 @@ LinuxContainer::LinuxContainer(const Shim& shim, ContainerStart start) : shim_(s
         read_until_started();
     } catch (...) {
         const std::lock_guard lock(mutex_);
-        report_.reset();  // the shim, if it runs, ends its container
+        report_.close();  // the shim, if it runs, ends its container
         finish();
         throw;
     }
@@ -43,7 +43,7 @@ LinuxContainer::~LinuxContainer() {
     try {
         const std::lock_guard lock(mutex_);
         if (finished_) return;
-        report_.reset();
+        report_.close();
         finish();
     } catch (const std::exception& e) {
         log(LogLevel::error, "remove container " + start_.id + ": " + e.what());
@@ -82,7 +82,7 @@ void LinuxContainer::launch() {
     }
     child_ = host::Child::start(options);
     shim_pidfd_ = posix::pidfd_open(child_.pid());
-    report_.emplace(std::move(report.read));
+    report_ = ShimReport(std::move(report.read));
     report.write.reset();
     in_ = std::move(in.write);
     out_ = std::move(out.read);
@@ -97,7 +97,9 @@ void LinuxContainer::launch() {
 }
 
 void LinuxContainer::read_until_started() {
-    while (auto event = report_->next()) {
+    for (;;) {
+        auto event = report_.next();
+        if (!event) break;
         switch (event->kind) {
             case ShimEvent::Kind::started:
                 pid_ = event->pid;
@@ -109,7 +111,8 @@ void LinuxContainer::read_until_started() {
                 if (master_) resize(start_.stdio.size);
                 return;
             case ShimEvent::Kind::failed:
-                throw std::move(*event->error);
+                if (event->error) throw Error(*event->error);
+                break;
             case ShimEvent::Kind::warning:
                 start_.warnings.push_back(std::move(event->text));
                 break;
@@ -173,8 +176,8 @@ std::optional<runtime::ExitStatus> LinuxContainer::wait_for(std::chrono::millise
 void LinuxContainer::finish() {
     if (finished_) return;
     finished_ = true;
-    while (report_) {
-        auto event = report_->next();
+    for (;;) {
+        auto event = report_.next();
         if (!event) break;
         if (event->kind == ShimEvent::Kind::exited) status_ = event->status;
         if (event->kind == ShimEvent::Kind::failed) error_ = std::move(event->error);
@@ -201,7 +204,7 @@ void LinuxContainer::finish() {
 
 runtime::ExitStatus LinuxContainer::outcome() const {
     if (status_) return *status_;
-    throw Error(*error_);
+    throw error_.value_or(Error(ErrorKind::lost, "run " + start_.id + ": its end is not known"));
 }
 
 }  // namespace locald::backends

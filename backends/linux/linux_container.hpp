@@ -59,7 +59,7 @@ private:
     host::Child child_;
     posix::UniqueFd shim_pidfd_, init_pidfd_;
     posix::UniqueFd in_, out_, err_, master_;
-    std::optional<ShimReport> report_;
+    ShimReport report_;
     int pid_ = 0;
     mutable std::mutex mutex_;
     bool finished_ = false;

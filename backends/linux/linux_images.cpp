@@ -40,20 +40,19 @@ image::ImageRecord LinuxImages::fetch(const oci::ImageName& name, const oci::Pla
     return image::import_image(env_.store(), name, platform, false, progress, cancel);
 }
 
-image::ImageRecord LinuxImages::obtain(const bundle::Source& source, const ProgressSink& progress,
-                                       const CancelToken& cancel) {
-    auto image = obtain_any(source, progress, cancel);
+image::ImageRecord LinuxImages::obtain(const oci::ImageName& name, const bundle::Source& source,
+                                       const ProgressSink& progress, const CancelToken& cancel) {
+    auto image = obtain_any(name, source, progress, cancel);
     if (source.platform && !fits(image, *source.platform)) {
-        throw Error(ErrorKind::not_found, "find image " + source.image->text + " for " + source.platform->str() +
+        throw Error(ErrorKind::not_found, "find image " + name.text + " for " + source.platform->str() +
                                               ": it is for " + image.platform.str())
             .with_remedy("leave --platform out, or name an image that was built for it");
     }
     return image;
 }
 
-image::ImageRecord LinuxImages::obtain_any(const bundle::Source& source, const ProgressSink& progress,
-                                           const CancelToken& cancel) {
-    const oci::ImageName& name = *source.image;
+image::ImageRecord LinuxImages::obtain_any(const oci::ImageName& name, const bundle::Source& source,
+                                           const ProgressSink& progress, const CancelToken& cancel) {
     const oci::Platform platform = source.platform.value_or(oci::host_platform());
     // A layout or an archive is a file of the user's that may have changed; the embedded image may be of a newer build.
     if (name.kind != oci::ImageKind::registry) return fetch(name, platform, progress, cancel);

@@ -21,11 +21,12 @@ public:
                    const CancelToken& cancel) override;
 
     /// The image a container is made from: found here, taken in, or pulled, as `source.pull` says.
-    image::ImageRecord obtain(const bundle::Source& source, const ProgressSink& progress, const CancelToken& cancel);
+    image::ImageRecord obtain(const oci::ImageName& name, const bundle::Source& source, const ProgressSink& progress,
+                              const CancelToken& cancel);
 
 private:
-    image::ImageRecord obtain_any(const bundle::Source& source, const ProgressSink& progress,
-                                  const CancelToken& cancel);
+    image::ImageRecord obtain_any(const oci::ImageName& name, const bundle::Source& source,
+                                  const ProgressSink& progress, const CancelToken& cancel);
     image::ImageRecord fetch(const oci::ImageName& name, const oci::Platform& platform, const ProgressSink& progress,
                              const CancelToken& cancel);
     image::ImageRecord find(const std::string& name_or_id);

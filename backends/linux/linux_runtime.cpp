@@ -72,7 +72,7 @@ bundle::ContainerBundle LinuxRuntime::prepare(const bundle::Source& source, cons
     std::optional<image::ImageRecord> image;
     std::string rootfs;
     if (source.image) {
-        image = images_.obtain(source, progress, cancel);
+        image = images_.obtain(*source.image, source, progress, cancel);
     } else {
         rootfs =
             in_step("use the root filesystem " + source.rootfs, [&] { return posix::canonical_path(source.rootfs); });

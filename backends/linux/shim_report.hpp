@@ -27,6 +27,8 @@ ShimEvent parse_shim_event(std::string_view line);
 /// Reads the report of one shim, line by line.
 class ShimReport {
 public:
+    /// Of nobody: has no event.
+    ShimReport() = default;
     explicit ShimReport(posix::UniqueFd pipe) : pipe_(std::move(pipe)) {}
     /// The next event; nothing when the shim has closed its end. Blocks.
     std::optional<ShimEvent> next();

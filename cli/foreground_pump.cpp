@@ -160,7 +160,9 @@ bool ForegroundPump::step() {
 
 void ForegroundPump::take_signals() {
     const std::lock_guard lock(mutex_);
-    for (auto next = signals_.next(); next.has_value(); next = signals_.next()) {
+    for (;;) {
+        const auto next = signals_.next();
+        if (!next) break;
         const int number = *next;
         if (number == SIGWINCH) {
             if (container_ != nullptr) follow_size();

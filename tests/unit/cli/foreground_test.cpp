@@ -167,7 +167,9 @@ int run(const std::string& script, const Foreground& how, std::function<void(con
     FakeRuntime runtime;
     runtime.prepare = std::move(prepare);
     bundle::RunOptions options;
-    options.command = {"/bin/sh", "-c", script};
+    // Not dash: it drops a signal that comes while it starts a program (its onsig returns at once when `vforked` is
+    // set).
+    options.command = {"/bin/bash", "-c", script};
     return run_in_foreground(runtime, {}, options, how);
 }
 

@@ -108,19 +108,7 @@ void take_word(MountWords& words, std::string_view value, const std::string& wor
 }  // namespace
 
 std::string clean_path(std::string_view path, const std::string& cwd) {
-    const std::string whole = path.starts_with('/') ? std::string(path) : cwd + "/" + std::string(path);
-    std::vector<std::string_view> kept;
-    for (const auto part : split(whole, '/')) {
-        if (part.empty() || part == ".") continue;
-        if (part != "..") {
-            kept.push_back(part);
-        } else if (!kept.empty()) {
-            kept.pop_back();
-        }
-    }
-    std::string clean;
-    for (const auto part : kept) (clean += '/') += part;
-    return clean.empty() ? "/" : clean;
+    return locald::clean_path(path.starts_with('/') ? std::string(path) : cwd + "/" + std::string(path));
 }
 
 MountOption parse_volume(std::string_view value, const std::string& cwd) {

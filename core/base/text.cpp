@@ -76,6 +76,21 @@ std::string_view trim(std::string_view text) noexcept {
     return text.substr(first, text.find_last_not_of(blank) - first + 1);
 }
 
+std::string clean_path(std::string_view path) {
+    std::vector<std::string_view> kept;
+    for (const auto part : split(path, '/')) {
+        if (part.empty() || part == ".") continue;
+        if (part != "..") {
+            kept.push_back(part);
+        } else if (!kept.empty()) {
+            kept.pop_back();
+        }
+    }
+    std::string clean;
+    for (const auto part : kept) clean.append("/").append(part);
+    return clean.empty() ? "/" : clean;
+}
+
 std::optional<std::uint64_t> parse_u64(std::string_view text) noexcept {
     std::uint64_t value = 0;
     const char* end = text.data() + text.size();

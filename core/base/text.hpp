@@ -17,6 +17,9 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 /// `text` without blanks, tabs and line ends at both ends.
 std::string_view trim(std::string_view text) noexcept;
 
+/// `path` by its text alone: one leading slash, no `.`, no empty parts, and `..` taken back (it stops at `/`).
+std::string clean_path(std::string_view path);
+
 /// All of `text` as a decimal number without sign or blanks; nothing when it is anything else or does not fit.
 std::optional<std::uint64_t> parse_u64(std::string_view text) noexcept;
 

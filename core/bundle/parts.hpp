@@ -29,8 +29,6 @@ struct Plan {
 
 // paths.cpp
 
-/// `path` with one leading slash, without `.`, without empty parts, and with `..` taken back (it stops at `/`).
-std::string clean_path(std::string_view path);
 /// True for `parent` itself and for all below it; both clean.
 bool is_within(std::string_view path, std::string_view parent) noexcept;
 /// @throws Error(invalid) that names `what` when `text` holds a NUL byte, which the kernel would cut it at

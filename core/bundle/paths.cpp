@@ -1,23 +1,7 @@
 #include "core/base/error.hpp"
-#include "core/base/text.hpp"
 #include "core/bundle/parts.hpp"
 
 namespace locald::bundle::parts {
-
-std::string clean_path(std::string_view path) {
-    std::vector<std::string_view> kept;
-    for (const auto part : split(path, '/')) {
-        if (part.empty() || part == ".") continue;
-        if (part != "..") {
-            kept.push_back(part);
-        } else if (!kept.empty()) {
-            kept.pop_back();
-        }
-    }
-    std::string clean;
-    for (const auto part : kept) clean.append("/").append(part);
-    return clean.empty() ? "/" : clean;
-}
 
 bool is_within(std::string_view path, std::string_view parent) noexcept {
     if (parent == "/") return path.starts_with('/');

@@ -27,7 +27,7 @@
 #include "shim/process.hpp"
 #include "shim/procfs.hpp"
 #include "shim/rootfs.hpp"
-#include "shim/seccomp.hpp"
+#include "shim/seccomp_agent.hpp"
 #include "shim/seccomp_packet.hpp"
 #include "shim/sync.hpp"
 #include "shim/terminal.hpp"
@@ -53,8 +53,8 @@ public:
         enter_root();
         const std::string filter = wait_for(sync_, Sync::execute);
         start_hooks();
-        become_user(filter);
-        execute(process_);
+        const Execution execution = become_user(filter);
+        execute(execution);
     }
 
 private:
@@ -167,7 +167,7 @@ private:
     }
 
     /// From root of the container to its user. Nothing after this line has more rights than the program will have.
-    void become_user(const std::string& filter) {
+    Execution become_user(const std::string& filter) {
         set_rlimits(process_.rlimits);
         if (process_.scheduler) set_scheduler(*process_.scheduler);
         if (process_.io_priority) set_io_priority(*process_.io_priority);
@@ -186,6 +186,9 @@ private:
         if (!entered) enter_working_directory(process_.cwd);
         die_with_parent();
         posix::cloexec_from(3 + plan_.preserve_fds);
+        // The filter may forbid any call: what can be done before it is loaded is done before.
+        Execution execution = prepare_execution(process_);
+        reset_signals();
         if (process_.no_new_privileges) {
             apply_capabilities(sets);
             set_no_new_privileges();
@@ -196,8 +199,8 @@ private:
             load(filter);
             apply_capabilities(sets);
         }
-        reset_signals();
         plan_.executing.set();
+        return execution;
     }
 
     bool try_working_directory() const {
@@ -210,8 +213,12 @@ private:
         }
     }
 
-    static void load(const std::string& filter) {
-        if (!filter.empty()) static_cast<void>(load_seccomp(unpack_filter(filter)));
+    void load(const std::string& filter) {
+        if (filter.empty()) return;
+        const auto packet = unpack_filter(filter);
+        plan_.state.pid = packet.pid;  // as the runtime sees it, not as we do
+        load_seccomp_for_agent(packet.filter, plan_.seccomp_agent, seccomp_agent_message(spec_, plan_.state));
+        plan_.seccomp_agent.reset();
     }
 
     /// setresuid cleared the effective set and, by KEEPCAPS, left the permitted one.

@@ -17,12 +17,13 @@ struct ChildPlan {
     std::string bundle;  ///< absolute
     const NamespacePlan& namespaces;
     std::vector<PreparedMount> mounts;
-    bool wait_attached = false;  ///< cgroups are entered by the parent: wait before the cgroup namespace
-    bool runtime_hooks = false;  ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
-    int console_fd = -1;         ///< where the pty master goes when process.terminal is true
-    unsigned preserve_fds = 0;   ///< descriptors from 3 on that the container keeps
-    SharedFlag& executing;       ///< set when nothing is left to do but execve
-    oci::State state;            ///< for hooks that run in here
+    bool wait_attached = false;       ///< cgroups are entered by the parent: wait before the cgroup namespace
+    bool runtime_hooks = false;       ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
+    int console_fd = -1;              ///< where the pty master goes when process.terminal is true
+    unsigned preserve_fds = 0;        ///< descriptors from 3 on that the container keeps
+    SharedFlag& executing;            ///< set when nothing is left to do but execve
+    oci::State state;                 ///< for hooks that run in here
+    posix::UniqueFd seccomp_agent{};  ///< connected, when a rule of linux.seccomp notifies it
 };
 
 /// The container's first process, from its first instruction to execve. Errors go to the parent over `sync`.

@@ -20,7 +20,8 @@
 #include "shim/hooks.hpp"
 #include "shim/oom_score.hpp"
 #include "shim/rootfs.hpp"
-#include "shim/seccomp.hpp"
+#include "shim/seccomp_agent.hpp"
+#include "shim/seccomp_config.hpp"
 #include "shim/seccomp_packet.hpp"
 #include "shim/signals.hpp"
 #include "shim/sync.hpp"
@@ -120,6 +121,7 @@ void Container::start() {
     const bool attach_needed = cgroup_.paths().size() > (cgroup_.birth_place() ? 1U : 0U);
     ChildPlan plan{spec_,      bundle_,      namespaces_, {}, false, false, options_.console_fd, options_.preserve_fds,
                    executing_, record_.state};
+    plan.seccomp_agent = connect_seccomp_agent(spec_);
     std::vector<std::string> warnings;
     plan.mounts = in_step(bundle_ + "/config.json", [&] { return prepare_mounts(spec_, bundle_, warnings); });
     report_.warnings(warnings);
@@ -165,9 +167,9 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
 /// Everything that must be true before the program runs is done: it may.
 void Container::release(pid_t pid) {
     std::string filter;
-    if (spec_.linux_->seccomp) {
+    if (has_seccomp(spec_)) {
         const std::string cache = (options_.root.empty() ? default_root() : options_.root) + "/.seccomp";
-        filter = pack_filter(in_step("linux.seccomp", [&] { return compile_seccomp(*spec_.linux_->seccomp, cache); }));
+        filter = pack_filter(in_step("linux.seccomp", [&] { return *container_seccomp(spec_, cache); }), pid);
     }
     // Written once for both: the program runs as soon as the child has come as far as the message below.
     record_.state.status = "running";

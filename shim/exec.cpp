@@ -172,14 +172,20 @@ std::vector<std::string> complete_environment(const oci::Process& process) {
     return env;
 }
 
-void execute(const oci::Process& process) {
+Execution prepare_execution(const oci::Process& process) {
     if (process.args.empty()) throw Error(ErrorKind::invalid, "process.args: args must not be empty");
-    const auto env = complete_environment(process);
-    const std::string path = find_program(process.args.front(), env);
-    const auto argv = pointers_to(process.args);
-    const auto envp = pointers_to(env);
-    ::execve(path.c_str(), argv.data(), envp.data());
-    throw exec_error(errno, process.args.front(), path);
+    Execution execution;
+    execution.args = process.args;
+    execution.env = complete_environment(process);
+    execution.path = find_program(process.args.front(), execution.env);
+    execution.argv = pointers_to(execution.args);
+    execution.envp = pointers_to(execution.env);
+    return execution;
+}
+
+void execute(const Execution& execution) {
+    ::execve(execution.path.c_str(), execution.argv.data(), execution.envp.data());
+    throw exec_error(errno, execution.args.front(), execution.path);
 }
 
 }  // namespace locald::shim

@@ -44,12 +44,25 @@ void set_no_new_privileges();
 /// A session keyring of its own, so that the container cannot read the caller's. ENOSYS and EDQUOT are passed over.
 void new_session_keyring(const std::string& name);
 
-/// Finds args[0] in the container's own PATH (of `env`) and executes it with HOME filled in when missing. Comes back
-/// only as an Error: command_not_found with `exec: "<name>": executable file not found in $PATH`, or not_executable
-/// with the kernel's words.
-[[noreturn]] void execute(const oci::Process& process);
+/// All that execve takes. Not copied: the pointers are those of its own texts.
+struct Execution {
+    Execution() = default;
+    Execution(Execution&&) = default;
+    Execution& operator=(Execution&&) = default;
+    std::string path;
+    std::vector<std::string> args, env;
+    std::vector<char*> argv, envp;
+};
 
-/// The path that execute() would try: args[0] itself when it has a slash, else found in PATH of `env`.
+/// Finds args[0] in the container's own PATH (of `env`) and fills in HOME when it is missing: what looks at files comes
+/// before the seccomp filter, which may forbid it.
+/// @throws Error(command_not_found) `exec: "<name>": executable file not found in $PATH`
+Execution prepare_execution(const oci::Process& process);
+
+/// One execve. Comes back only as an Error: command_not_found, or not_executable with the kernel's words.
+[[noreturn]] void execute(const Execution& execution);
+
+/// The path that would be executed: args[0] itself when it has a slash, else found in PATH of `env`.
 /// @throws Error(command_not_found)
 std::string find_program(const std::string& name, const std::vector<std::string>& env);
 /// process.env with the last of several equal names kept, and HOME filled in from /etc/passwd when missing.

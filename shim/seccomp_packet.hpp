@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -8,26 +11,35 @@
 
 namespace locald::shim {
 
-/// A filter as the payload of the `execute` message; an empty payload is no filter. Both ends are one program.
-inline std::string pack_filter(const SeccompFilter& filter) {
-    const std::uint32_t flags = filter.flags;
-    std::string text(sizeof flags + filter.program.size() * sizeof(std::uint64_t), '\0');
-    std::memcpy(text.data(), &flags, sizeof flags);
-    std::memcpy(text.data() + sizeof flags, filter.program.data(), text.size() - sizeof flags);
+/// The payload of the `execute` message: a filter, and the process's id out here for the agent of one that notifies.
+/// Both ends are one program.
+struct SeccompPacket {
+    SeccompFilter filter;
+    pid_t pid = 0;
+};
+
+/// As a payload; an empty payload is no filter.
+inline std::string pack_filter(const SeccompFilter& filter, pid_t pid = 0) {
+    const std::uint32_t head[] = {filter.flags, filter.notify ? 1U : 0U, static_cast<std::uint32_t>(pid)};
+    std::string text(sizeof head + filter.program.size() * sizeof(std::uint64_t), '\0');
+    std::memcpy(text.data(), head, sizeof head);
+    std::memcpy(text.data() + sizeof head, filter.program.data(), text.size() - sizeof head);
     return text;
 }
 
-inline SeccompFilter unpack_filter(const std::string& text) {
-    SeccompFilter filter;
-    std::uint32_t flags = 0;
-    if (text.size() < sizeof flags || (text.size() - sizeof flags) % sizeof(std::uint64_t) != 0) {
+inline SeccompPacket unpack_filter(const std::string& text) {
+    SeccompPacket packet;
+    std::uint32_t head[3] = {};
+    if (text.size() < sizeof head || (text.size() - sizeof head) % sizeof(std::uint64_t) != 0) {
         throw Error(ErrorKind::system, "sync socket: malformed filter");
     }
-    std::memcpy(&flags, text.data(), sizeof flags);
-    filter.flags = flags;
-    filter.program.resize((text.size() - sizeof flags) / sizeof(std::uint64_t));
-    std::memcpy(filter.program.data(), text.data() + sizeof flags, text.size() - sizeof flags);
-    return filter;
+    std::memcpy(head, text.data(), sizeof head);
+    packet.filter.flags = head[0];
+    packet.filter.notify = head[1] != 0;
+    packet.pid = static_cast<pid_t>(head[2]);
+    packet.filter.program.resize((text.size() - sizeof head) / sizeof(std::uint64_t));
+    std::memcpy(packet.filter.program.data(), text.data() + sizeof head, text.size() - sizeof head);
+    return packet;
 }
 
 }  // namespace locald::shim

@@ -9,6 +9,7 @@
 #include "core/base/text.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/process.hpp"
+#include "shim/seccomp_config.hpp"
 
 namespace locald::shim {
 
@@ -99,12 +100,6 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     if (config.intel_rdt) unsupported("linux.intelRdt", "this runtime sets no cache allocation; leave the field out");
     if (!config.net_devices.empty()) unsupported("linux.netDevices", "this runtime moves no network devices");
     if (!config.mount_label.empty()) unsupported("linux.mountLabel", "this runtime sets no SELinux label");
-    if (config.seccomp && !config.seccomp->listener_path.empty()) {
-        unsupported("linux.seccomp.listenerPath", "this runtime hands no system calls to a listener");
-    }
-    if (config.seccomp && config.seccomp->listener_path.empty() && !config.seccomp->listener_metadata.empty()) {
-        refuse("linux.seccomp.listenerMetadata: given without listenerPath");
-    }
     static const std::set<std::string> propagations{"",        "shared",   "rshared",    "slave",      "rslave",
                                                     "private", "rprivate", "unbindable", "runbindable"};
     if (!propagations.contains(config.rootfs_propagation)) {
@@ -130,6 +125,7 @@ void validate(const oci::Spec& spec) {
     check_process(*spec.process);
     check_linux(spec, *spec.linux_);
     check_sysctls(spec);
+    check_seccomp(spec);
 }
 
 }  // namespace locald::shim

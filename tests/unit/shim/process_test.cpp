@@ -303,7 +303,7 @@ protected:
         process.args = args;
         process.env = env;
         try {
-            execute(process);
+            execute(prepare_execution(process));
         } catch (const Error& e) {
             return {exit_code_of(e), e.what()};
         }

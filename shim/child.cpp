@@ -67,15 +67,15 @@ private:
 
     void enter_namespaces() {
         if (fresh(CLONE_NEWUSER)) wait_for(sync_, Sync::mapped);
-        for (const auto& joined : plan_.namespaces.joined) {
-            if (joined.flag != CLONE_NEWUSER && joined.flag != CLONE_NEWPID) join_namespace(joined);
-        }
+        join_remaining(plan_.namespaces);
         const bool in_user_namespace = plan_.namespaces.has(CLONE_NEWUSER);
         if (!fresh(CLONE_NEWUSER)) {
             // Others may be in the namespaces that were joined: nobody there may trace us or open our descriptors. In a
             // new user namespace nobody else is, and there an undumpable process could not write its own /proc files.
             if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         }
+        // With the ids that the process's own files in /proc belong to.
+        if (fresh(CLONE_NEWTIME)) enter_new_time_namespace(config_.time_offsets);
         isolate_mounts(spec_);
         if (in_user_namespace) {
             // The sources may lie where only the caller himself may look: they are opened before his id is given up.
@@ -87,7 +87,6 @@ private:
             root_ = mount_root(spec_, plan_.bundle);
             open_bind_sources(plan_.mounts);
         }
-        if (fresh(CLONE_NEWTIME)) enter_new_time_namespace(config_.time_offsets);
         if (fresh(CLONE_NEWNET)) bring_loopback_up();
         if (!spec_.hostname.empty() && ::sethostname(spec_.hostname.data(), spec_.hostname.size()) != 0) {
             throw_errno(errno, "set hostname ", spec_.hostname);

@@ -15,7 +15,7 @@ namespace locald::shim {
 struct ChildPlan {
     const oci::Spec& spec;
     std::string bundle;  ///< absolute
-    const NamespacePlan& namespaces;
+    NamespacePlan& namespaces;
     std::vector<PreparedMount> mounts;
     bool wait_attached = false;       ///< cgroups are entered by the parent: wait before the cgroup namespace
     bool runtime_hooks = false;       ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`

@@ -14,6 +14,7 @@ struct JoinedNamespace {
     std::uint64_t flag = 0;  ///< CLONE_NEW…
     std::string type, path;
     posix::UniqueFd fd;
+    bool entered = false;  ///< by this process or by the one it was made from
 };
 
 /// linux.namespaces, sorted by who makes or joins them when.
@@ -39,6 +40,22 @@ NamespacePlan plan_namespaces(const oci::Linux& config);
 
 /// setns(2); the error names the path.
 void join_namespace(const JoinedNamespace& joined);
+
+/// Joins all but a mount namespace in the order that works whoever owns them: what our own rights reach, then the user
+/// namespace, then what its rights reach.
+void join_around_user_namespace(NamespacePlan& plan);
+
+/// Joins what is not entered yet, but no pid namespace (that is for children) and no mount namespace.
+void join_remaining(NamespacePlan& plan);
+
+/// The id maps of a user namespace, as this process's own sees them.
+struct UserNamespaceMaps {
+    std::vector<oci::IdMapping> uids, gids;
+};
+UserNamespaceMaps read_id_maps(const JoinedNamespace& user);
+
+/// A user namespace that is joined must have the maps of the configuration, where it has any.
+void check_id_maps(const NamespacePlan& plan, const oci::Linux& config);
 
 /// Makes a time namespace with these offsets and enters it.
 void enter_new_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets);

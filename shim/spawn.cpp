@@ -1,5 +1,6 @@
 #include "shim/spawn.hpp"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -63,18 +64,21 @@ Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup,
     return spawned;
 }
 
-/// With a user namespace that exists already the process cannot be made in one step: who makes the other namespaces
-/// must be in it first, and we could not come back from there. A helper goes in, makes the process as our child
-/// (CLONE_PARENT) and tells its number.
-Spawned spawn_through_helper(const NamespacePlan& namespaces, const UniqueFd& cgroup,
-                             const std::function<void()>& body) {
+/// Where a user namespace is involved and others are joined, the process cannot be made in one step: the host's
+/// namespaces must be joined with the rights that the user namespace takes away, its own with those that it gives, and
+/// we could not come back from there. A helper goes in, makes the process as our child (CLONE_PARENT) and tells its
+/// number.
+Spawned spawn_through_helper(NamespacePlan& namespaces, const UniqueFd& cgroup, const std::function<void()>& body) {
     auto [ours, theirs] = posix::make_socket_pair();
     const UniqueFd& tell = theirs;
     Spawned helper = clone_into(0, SIGCHLD, cgroup, [&] {
         try {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-            join_namespace(*namespaces.find_joined(CLONE_NEWUSER));
-            if (const auto* pid = namespaces.find_joined(CLONE_NEWPID)) join_namespace(*pid);
+            // Whoever has rights in the user namespace that we join must not trace us or open our descriptors.
+            if (namespaces.find_joined(CLONE_NEWUSER) != nullptr && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+                throw_errno(errno, "become undumpable");
+            }
+            join_around_user_namespace(namespaces);
             const Spawned child = clone_into(namespaces.clone_flags() | CLONE_PARENT, 0, UniqueFd(), body);
             send(tell, Sync::mapped, std::to_string(child.pid));
         } catch (const Error& e) {
@@ -102,15 +106,32 @@ Spawned spawn_through_helper(const NamespacePlan& namespaces, const UniqueFd& cg
     return spawned;
 }
 
+/// Only children enter a pid namespace; those that we make later, the hooks, belong into our own again.
+Spawned spawn_in_pid_namespace(const NamespacePlan& namespaces, const JoinedNamespace& pid, const UniqueFd& cgroup,
+                               const std::function<void()>& body) {
+    const JoinedNamespace own{CLONE_NEWPID, "pid", "/proc/self/ns/pid", posix::open("/proc/self/ns/pid", O_RDONLY)};
+    join_namespace(pid);
+    Spawned spawned;
+    try {
+        spawned = clone_into(namespaces.clone_flags(), SIGCHLD, cgroup, body);
+    } catch (...) {
+        join_namespace(own);
+        throw;
+    }
+    join_namespace(own);
+    return spawned;
+}
+
 }  // namespace
 
-Spawned spawn(const NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
+Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
     try {
-        if (namespaces.find_joined(CLONE_NEWUSER) != nullptr) {
+        if (namespaces.has(CLONE_NEWUSER) && !namespaces.joined.empty()) {
             return spawn_through_helper(namespaces, cgroup.birth_place(), body);
         }
-        // Only children enter a pid namespace; we stay where we are.
-        if (const auto* pid = namespaces.find_joined(CLONE_NEWPID)) join_namespace(*pid);
+        if (const auto* pid = namespaces.find_joined(CLONE_NEWPID)) {
+            return spawn_in_pid_namespace(namespaces, *pid, cgroup.birth_place(), body);
+        }
         return clone_into(namespaces.clone_flags(), SIGCHLD, cgroup.birth_place(), body);
     } catch (const Error& e) {
         if (e.kind() == ErrorKind::lost) throw;

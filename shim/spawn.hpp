@@ -18,7 +18,8 @@ struct Spawned {
 };
 
 /// Makes the process with one clone3: all new namespaces at once, born in the v2 cgroup where the kernel lets us. It
-/// runs `body`, which does not come back.
-Spawned spawn(const NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body);
+/// runs `body`, which does not come back. Namespaces that are joined on the way there are marked in `body`'s copy of
+/// `namespaces`.
+Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body);
 
 }  // namespace locald::shim

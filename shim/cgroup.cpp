@@ -12,62 +12,17 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
-#include "shim/capabilities.hpp"
-#include "shim/cgroup_devices.hpp"
 #include "shim/cgroup_dir.hpp"
-#include "shim/cgroup_limits.hpp"
 #include "shim/cgroup_maker.hpp"
+#include "shim/cgroup_wish.hpp"
 
 namespace locald::shim {
 
 namespace {
 
-/// What a config wants of the cgroups of this host.
-struct Wish {
-    std::vector<CgroupLimit> v1, v2;
-    std::vector<oci::DeviceRule> devices;
-    bool devices_by_program = false;
-    std::vector<std::string> warnings;
-
-    /// The v1 controllers that must be joined for it.
-    std::vector<std::string> v1_controllers() const {
-        std::vector<std::string> names;
-        names.reserve(v1.size() + 1);
-        for (const auto& limit : v1) names.push_back(limit.controller);
-        if (!devices.empty() && !devices_by_program) names.emplace_back("devices");
-        return names;
-    }
-};
-
-std::string v1_name(const std::string& v2_controller) { return v2_controller == "io" ? "blkio" : v2_controller; }
-
-/// Each limit in the form of the hierarchy that owns its controller here; without any, in the form of v2.
-Wish wish_of(const CgroupHost& host, const oci::Spec& spec) {
-    Wish wish;
-    if (!spec.linux_ || !spec.linux_->resources) return wish;
-    const oci::Resources& resources = *spec.linux_->resources;
-    std::vector<std::string> v2_warnings;
-    for (auto& limit : v2_limits(resources, v2_warnings)) {
-        if (host.v1(v1_name(limit.controller)) == nullptr) {
-            wish.v2.push_back(std::move(limit));
-        } else if (limit.field.starts_with("linux.resources.unified.")) {
-            throw Error(ErrorKind::unsupported,
-                        limit.field + ": the controller " + json_quote(limit.controller) + " is on cgroup v1 here")
-                .with_remedy("unified is for cgroup v2; use the field of linux.resources that means the same");
-        }
-    }
-    for (auto& limit : v1_limits(resources, wish.warnings)) {
-        if (host.v1(limit.controller) != nullptr) wish.v1.push_back(std::move(limit));
-    }
-    if (host.v1("memory") == nullptr) {
-        wish.warnings.insert(wish.warnings.end(), v2_warnings.begin(), v2_warnings.end());
-    }
-    wish.devices = effective_device_rules(resources.devices);
-    if (!wish.devices.empty() && host.v2() != nullptr) {
-        const auto root = CgroupDir::root_of(*host.v2());
-        wish.devices_by_program = root && (can_filter_devices(root.fd()) || host.v1("devices") == nullptr);
-    }
-    return wish;
+const oci::Resources& resources_of(const oci::Spec& spec) {
+    static const oci::Resources none;
+    return spec.linux_ && spec.linux_->resources ? *spec.linux_->resources : none;
 }
 
 /// The deepest directory on the way to `relative` that exists.
@@ -114,123 +69,6 @@ std::optional<std::string> delegated_place(const CgroupMount& mount, const std::
     return std::nullopt;
 }
 
-/// Full rights over the host: what the kernel refuses to such a process is worth an error.
-bool is_host_root() {
-    constexpr int cap_sys_admin = 21;
-    if (((grantable_capabilities() >> cap_sys_admin) & 1U) == 0) return false;
-    // The first user namespace maps everything onto itself.
-    const std::string map = posix::read_file("/proc/self/uid_map");
-    const auto words = split(map, ' ');
-    return !words.empty() && trim(words.back()) == "4294967295";
-}
-
-/// One write, by the name the limit's file has here. 0 or errno; `file` says which was tried.
-int try_limit(const CgroupDir& dir, const CgroupLimit& limit, std::string& file, std::string& value) {
-    file = limit.file;
-    value = limit.value;
-    if (!limit.other_file.empty() && !dir.has(limit.file)) {
-        file = limit.other_file;
-        value = limit.other_value;
-    }
-    const int err = dir.write(file, value);
-    return err == ENOENT && limit.skip_if_missing ? 0 : err;
-}
-
-[[noreturn]] void throw_limit(const CgroupLimit& limit, const std::string& file, const std::string& value, int err,
-                              const std::string& refused) {
-    std::string text = limit.field + ": write " + value + " to " + file + ": " + errno_text(err);
-    if (!refused.empty()) text += " (" + refused + ")";
-    const bool missing = err == ENOENT;
-    throw Error(missing ? ErrorKind::unsupported : kind_of_errno(err), text, err)
-        .with_remedy(missing ? "the controller " + json_quote(limit.controller) +
-                                   " is not available there: enable it in this kernel and in cgroup.subtree_control "
-                                   "of every directory above, or leave the limit out"
-                             : "check the value against the kernel's documentation of the file, or leave it out");
-}
-
-void write_limits(const CgroupDir& dir, const std::vector<CgroupLimit>& limits, const CgroupMount& mount,
-                  bool at_processes, const std::string& refused) {
-    std::vector<const CgroupLimit*> again;
-    std::string file, value;
-    for (const auto& limit : limits) {
-        if (limit.at_processes != at_processes || (!mount.v2 && !mount.has(limit.controller))) continue;
-        const int err = try_limit(dir, limit, file, value);
-        if ((err == EINVAL || err == EBUSY) && limit.again_if_refused) {
-            again.push_back(&limit);
-        } else if (err != 0) {
-            throw_limit(limit, dir.path() + "/" + file, value, err, refused);
-        }
-    }
-    for (const CgroupLimit* limit : again) {
-        const int err = try_limit(dir, *limit, file, value);
-        if (err != 0) throw_limit(*limit, dir.path() + "/" + file, value, err, refused);
-    }
-}
-
-[[noreturn]] void throw_devices(const std::string& what, int err) {
-    throw Error(kind_of_errno(err), "linux.resources.devices: " + what + ": " + errno_text(err), err)
-        .with_remedy(
-            "the device rules need CONFIG_CGROUP_BPF or the v1 devices controller, or a container with a user "
-            "namespace and no rules");
-}
-
-void apply_devices(const CgroupDir& dir, const CgroupMount& mount, const Wish& wish) {
-    if (wish.devices.empty()) return;
-    if (mount.v2 && wish.devices_by_program) {
-        const int err = attach_device_program(dir.fd(), device_program(wish.devices));
-        // Who is not root of the host may not load programs; he cannot open devices by mknod either.
-        if (err != 0 && is_host_root()) throw_devices("attach the device program to " + dir.path(), err);
-    } else if (!mount.v2 && mount.has("devices") && !wish.devices_by_program) {
-        for (const auto& [file, line] : v1_device_lines(wish.devices)) {
-            const int err = dir.write(file, line);
-            if (err == 0) continue;
-            if (!is_host_root()) return;
-            std::string what = "write " + line + " to ";
-            throw_devices(what.append(dir.path()).append("/").append(file), err);
-        }
-    }
-}
-
-/// cgroup v2 below a threaded parent: a new directory is unusable until it is threaded as well.
-void settle_type(const CgroupDir& dir, const std::vector<CgroupLimit>& limits) {
-    if (trim(dir.read("cgroup.type").value_or("")) != "domain invalid") return;
-    for (const auto& limit : limits) {
-        for (const char* controller : {"memory", "io", "cpu", "hugetlb"}) {
-            if (limit.controller == controller) {
-                throw Error(ErrorKind::unsupported, "cannot enter cgroupv2 " + json_quote(dir.path()) +
-                                                        " with domain controllers -- it is in an invalid state")
-                    .with_remedy("its parent is threaded: leave " + limit.field + " out, or use another parent");
-            }
-        }
-    }
-    if (const int err = dir.write("cgroup.type", "threaded"); err != 0) {
-        throw_errno(err, "write threaded to ", dir.path(), "/cgroup.type");
-    }
-}
-
-/// Makes and fills the directories of one hierarchy; returns the one for the processes.
-CgroupDir make_one(const CgroupMount& mount, const std::string& relative, const Wish& wish,
-                   std::vector<std::string>& made) {
-    const auto& limits = mount.v2 ? wish.v2 : wish.v1;
-    CgroupMaker maker(mount, made);
-    if (mount.v2) {
-        for (const auto& limit : limits) maker.need(limit.controller);
-    }
-    const std::string limits_at = limits_place(relative);
-    CgroupDir dir = maker.make(limits_at);
-    if (mount.v2) settle_type(dir, limits);
-    // Limits come before the directory of the processes: v1 devices refuses a wholesale rule once there is a child, and
-    // a v1 cpuset may not shrink below one.
-    write_limits(dir, limits, mount, false, maker.refused());
-    apply_devices(dir, mount, wish);
-    if (limits_at != relative) {
-        dir = maker.make_child(dir, relative.substr(limits_at.size() + 1));
-        if (mount.v2) settle_type(dir, limits);
-    }
-    write_limits(dir, limits, mount, true, maker.refused());
-    return dir;
-}
-
 std::string why_nowhere(const CgroupHost& host, const oci::Spec& spec) {
     if (host.mounts.empty()) return "no cgroup hierarchy is mounted";
     const std::string path = spec.linux_ ? clean_cgroups_path(spec.linux_->cgroups_path) : "";
@@ -242,7 +80,7 @@ std::string why_nowhere(const CgroupHost& host, const oci::Spec& spec) {
 }
 
 /// A limit whose hierarchy we may not use, or that no hierarchy owns.
-void check_homes(const CgroupHost& host, const oci::Spec& spec, const Wish& wish,
+void check_homes(const CgroupHost& host, const oci::Spec& spec, const CgroupWish& wish,
                  const std::vector<std::string>& planned) {
     const auto check = [&](const CgroupLimit& limit, const CgroupMount* home) {
         const bool have = home != nullptr && std::any_of(planned.begin(), planned.end(),
@@ -264,7 +102,7 @@ std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& 
     const CgroupHost& host = cgroup_host();
     const std::string path = spec.linux_ ? clean_cgroups_path(spec.linux_->cgroups_path) : "";
     std::vector<std::string> planned;
-    for (const CgroupMount* mount : hierarchies_for(host, wish_of(host, spec).v1_controllers())) {
+    for (const CgroupMount* mount : hierarchies_for(host, wish_of(host, resources_of(spec)).v1_controllers())) {
         std::string place = place_in(*mount, path, id);
         check_free(host, *mount, place);
         const auto dir = deepest_existing(*mount, place);
@@ -282,7 +120,7 @@ std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& 
 
 Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& planned) {
     const CgroupHost& host = cgroup_host();
-    Wish wish = wish_of(host, spec);
+    CgroupWish wish = wish_of(host, resources_of(spec));
     check_homes(host, spec, wish, planned);
     Cgroup cgroup;
     cgroup.warnings_ = std::move(wish.warnings);
@@ -299,7 +137,7 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
             if (mount == nullptr) throw Error(ErrorKind::not_found, "use " + path + ": it is in no cgroup hierarchy");
             const std::string relative = path.substr(mount->mount_point.size() + 1);
             check_free(host, *mount, relative);
-            CgroupDir dir = make_one(*mount, relative, wish, made);
+            CgroupDir dir = make_cgroup(*mount, relative, wish, made);
             if (mount->v2) cgroup.v2_ = dir.take();
             cgroup.paths_.push_back(path);
         }

@@ -43,6 +43,14 @@ public:
     /// True when the kernel killed something here for memory.
     bool oom_killed() const;
     std::vector<pid_t> processes() const;
+    /// Applies changed resources to the container; what `change` leaves out stays. paths() grows by the v1 hierarchies
+    /// that no limit needed before: they belong into the state.
+    /// @throws Error that names the field, its file and the kernel's words; what was written before it stays
+    void update(const oci::Resources& change);
+    /// Stops every process where it is, and waits until all are; thaw() lets them go on.
+    /// @throws Error(unsupported) without a freezer, Error(unavailable) when it is not done after 10 s
+    void freeze() const;
+    void thaw() const;
 
     const std::vector<std::string>& paths() const noexcept { return paths_; }
     const std::vector<std::string>& warnings() const noexcept { return warnings_; }
@@ -52,5 +60,8 @@ private:
     std::vector<std::string> warnings_;
     posix::UniqueFd v2_;
 };
+
+/// True when the container with these recorded paths was frozen (pause). Two system calls more than opening one file.
+bool is_frozen(const std::vector<std::string>& cgroups);
 
 }  // namespace locald::shim

@@ -4,8 +4,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "core/base/error.hpp"
@@ -131,6 +133,82 @@ Block decision(const oci::DeviceRule& rule) {
 
 long bpf(int command, bpf_attr& attr) { return ::syscall(SYS_bpf, command, &attr, sizeof attr); }
 
+constexpr std::string_view name_prefix = "locald_";
+
+/// The program's name in the kernel (15 characters at most) says what it is: ours, with a digest of its instructions.
+std::string name_of(const std::vector<std::uint64_t>& program) {
+    std::uint32_t hash = 2166136261U;  // FNV-1a
+    for (const std::uint64_t word : program) {
+        for (unsigned shift = 0; shift < 64; shift += 8) {
+            hash = (hash ^ static_cast<std::uint32_t>((word >> shift) & 0xFFU)) * 16777619U;
+        }
+    }
+    std::array<char, 9> digits{};
+    std::snprintf(digits.data(), digits.size(), "%08x", hash);
+    return std::string(name_prefix) + digits.data();
+}
+
+posix::UniqueFd load(const std::vector<std::uint64_t>& program) {
+    static constexpr std::array<char, 11> license{"Apache-2.0"};
+    bpf_attr attr{};
+    attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+    attr.insn_cnt = static_cast<std::uint32_t>(program.size());
+    attr.insns = reinterpret_cast<std::uint64_t>(program.data());
+    attr.license = reinterpret_cast<std::uint64_t>(license.data());
+    const std::string name = name_of(program);
+    std::memcpy(attr.prog_name, name.data(), std::min(name.size(), sizeof attr.prog_name - 1));
+    return posix::UniqueFd(static_cast<int>(bpf(BPF_PROG_LOAD, attr)));
+}
+
+/// @param old  the program whose place it takes; empty: beside all others
+int attach(const posix::UniqueFd& cgroup, const posix::UniqueFd& program, const posix::UniqueFd& old) {
+    bpf_attr attr{};
+    attr.target_fd = static_cast<std::uint32_t>(cgroup.get());
+    attr.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
+    attr.attach_type = BPF_CGROUP_DEVICE;
+    attr.attach_flags = BPF_F_ALLOW_MULTI;
+    if (old) {
+        attr.attach_flags |= BPF_F_REPLACE;
+        attr.replace_bpf_fd = static_cast<std::uint32_t>(old.get());
+    }
+    return bpf(BPF_PROG_ATTACH, attr) == 0 ? 0 : errno;
+}
+
+int detach(const posix::UniqueFd& cgroup, const posix::UniqueFd& program) {
+    bpf_attr attr{};
+    attr.target_fd = static_cast<std::uint32_t>(cgroup.get());
+    attr.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
+    attr.attach_type = BPF_CGROUP_DEVICE;
+    return bpf(BPF_PROG_DETACH, attr) == 0 ? 0 : errno;
+}
+
+std::vector<std::uint32_t> attached_programs(const posix::UniqueFd& cgroup) {
+    std::vector<std::uint32_t> ids(64);
+    bpf_attr attr{};
+    attr.query.target_fd = static_cast<std::uint32_t>(cgroup.get());
+    attr.query.attach_type = BPF_CGROUP_DEVICE;
+    attr.query.prog_ids = reinterpret_cast<std::uint64_t>(ids.data());
+    attr.query.prog_cnt = static_cast<std::uint32_t>(ids.size());
+    ids.resize(bpf(BPF_PROG_QUERY, attr) == 0 ? attr.query.prog_cnt : 0);
+    return ids;
+}
+
+posix::UniqueFd open_program(std::uint32_t id) {
+    bpf_attr attr{};
+    attr.prog_id = id;
+    return posix::UniqueFd(static_cast<int>(bpf(BPF_PROG_GET_FD_BY_ID, attr)));
+}
+
+std::string name_of_loaded(const posix::UniqueFd& program) {
+    bpf_prog_info info{};
+    bpf_attr attr{};
+    attr.info.bpf_fd = static_cast<std::uint32_t>(program.get());
+    attr.info.info_len = sizeof info;
+    attr.info.info = reinterpret_cast<std::uint64_t>(&info);
+    if (bpf(BPF_OBJ_GET_INFO_BY_FD, attr) != 0) return {};
+    return {info.name, ::strnlen(info.name, sizeof info.name)};
+}
+
 }  // namespace
 
 std::vector<oci::DeviceRule> effective_device_rules(const std::vector<oci::DeviceRule>& rules) {
@@ -165,6 +243,40 @@ std::vector<std::pair<std::string, std::string>> v1_device_lines(const std::vect
         }
     }
     return lines;
+}
+
+std::vector<std::pair<std::string, std::string>> v1_device_changes(const std::string& list,
+                                                                   const std::vector<oci::DeviceRule>& effective) {
+    // What is allowed in the end: the lines in their order, each taking back or adding its own words.
+    std::vector<std::string> wanted;
+    for (const auto& [file, line] : v1_device_lines(effective)) {
+        if (line == "a") {
+            wanted.clear();
+            continue;
+        }
+        std::erase(wanted, line);
+        if (file == "devices.allow") wanted.push_back(line);
+    }
+    std::vector<std::pair<std::string, std::string>> changes;
+    std::vector<std::string> present;
+    for (const auto line : split(trim(list), '\n')) {
+        if (line.starts_with("a ")) {
+            throw Error(ErrorKind::unsupported,
+                        "linux.resources.devices: the container was made without device rules; the v1 devices "
+                        "controller takes the first ones only before anything runs")
+                .with_remedy("make the container again, or leave the devices out");
+        }
+        if (!line.empty()) present.emplace_back(line);
+    }
+    for (const auto& line : wanted) {
+        if (std::find(present.begin(), present.end(), line) == present.end()) {
+            changes.emplace_back("devices.allow", line);
+        }
+    }
+    for (const auto& line : present) {
+        if (std::find(wanted.begin(), wanted.end(), line) == wanted.end()) changes.emplace_back("devices.deny", line);
+    }
+    return changes;
 }
 
 std::vector<std::uint64_t> device_program(const std::vector<oci::DeviceRule>& effective) {
@@ -209,21 +321,29 @@ bool can_filter_devices(const posix::UniqueFd& cgroup) {
 }
 
 int attach_device_program(const posix::UniqueFd& cgroup, const std::vector<std::uint64_t>& program) {
-    static constexpr std::array<char, 11> license{"Apache-2.0"};
-    bpf_attr load{};
-    load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-    load.insn_cnt = static_cast<std::uint32_t>(program.size());
-    load.insns = reinterpret_cast<std::uint64_t>(program.data());
-    load.license = reinterpret_cast<std::uint64_t>(license.data());
-    std::strncpy(load.prog_name, "locald_devices", sizeof load.prog_name - 1);
-    const posix::UniqueFd loaded(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
-    if (!loaded) return errno;
-    bpf_attr attach{};
-    attach.target_fd = static_cast<std::uint32_t>(cgroup.get());
-    attach.attach_bpf_fd = static_cast<std::uint32_t>(loaded.get());
-    attach.attach_type = BPF_CGROUP_DEVICE;
-    attach.attach_flags = BPF_F_ALLOW_MULTI;
-    return bpf(BPF_PROG_ATTACH, attach) == 0 ? 0 : errno;
+    const posix::UniqueFd loaded = load(program);
+    return loaded ? attach(cgroup, loaded, posix::UniqueFd()) : errno;
+}
+
+Replaced replace_device_program(const posix::UniqueFd& cgroup, const std::vector<std::uint64_t>& program, int& error) {
+    error = 0;
+    const std::string wanted = name_of(program);
+    posix::UniqueFd old;
+    for (const auto id : attached_programs(cgroup)) {
+        posix::UniqueFd handle = open_program(id);
+        const std::string name = handle ? name_of_loaded(handle) : std::string();
+        if (name == wanted) return Replaced::same;
+        if (name.starts_with(name_prefix)) old = std::move(handle);
+    }
+    if (!old) return Replaced::not_ours;
+    const posix::UniqueFd loaded = load(program);
+    error = loaded ? attach(cgroup, loaded, old) : errno;
+    if (error == EINVAL) {
+        // A kernel without BPF_F_REPLACE: for a moment both decide, never none.
+        error = attach(cgroup, loaded, posix::UniqueFd());
+        if (error == 0) error = detach(cgroup, old);
+    }
+    return Replaced::yes;
 }
 
 }  // namespace locald::shim

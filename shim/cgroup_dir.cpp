@@ -71,7 +71,10 @@ int CgroupDir::remove(const std::string& name) const {
     return ::unlinkat(fd_.get(), name.c_str(), AT_REMOVEDIR) == 0 ? 0 : errno;
 }
 
-std::vector<std::string> CgroupDir::children() const {
+std::vector<std::string> CgroupDir::children() const { return names(DT_DIR); }
+std::vector<std::string> CgroupDir::files() const { return names(DT_REG); }
+
+std::vector<std::string> CgroupDir::names(unsigned char type) const {
     struct Close {
         void operator()(DIR* dir) const noexcept { ::closedir(dir); }
     };
@@ -83,7 +86,7 @@ std::vector<std::string> CgroupDir::children() const {
     static_cast<void>(copy.release());
     while (const dirent* entry = ::readdir(stream.get())) {
         const std::string_view name = entry->d_name;
-        if (entry->d_type == DT_DIR && name != "." && name != "..") names.emplace_back(name);
+        if (entry->d_type == type && name != "." && name != "..") names.emplace_back(name);
     }
     return names;
 }

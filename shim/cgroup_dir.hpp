@@ -33,6 +33,8 @@ public:
     /// 0 or the errno of rmdir.
     int remove(const std::string& name) const;
     std::vector<std::string> children() const;
+    /// The names of the files.
+    std::vector<std::string> files() const;
 
     bool has(const std::string& file) const;
     /// The text of a file; nothing when it cannot be read.
@@ -50,6 +52,8 @@ public:
     std::optional<std::uint64_t> value(const std::string& file, std::string_view key) const;
 
 private:
+    std::vector<std::string> names(unsigned char type) const;
+
     CgroupDir(posix::UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
     posix::UniqueFd fd_;
     std::string path_;

@@ -1,5 +1,4 @@
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,51 +10,15 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "shim/cgroup.hpp"
-#include "shim/cgroup_dir.hpp"
+#include "shim/cgroup_places.hpp"
 
 namespace locald::shim {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::chrono::seconds most_waiting{10};
 
-/// Pauses that double from 100 µs to 10 ms, until a deadline.
-class Backoff {
-public:
-    explicit Backoff(Clock::duration most) : deadline_(Clock::now() + most) {}
-    /// False when the time is up.
-    bool wait() {
-        if (Clock::now() >= deadline_) return false;
-        const timespec pause{0, pause_};
-        ::nanosleep(&pause, nullptr);
-        pause_ = std::min(pause_ * 2, longest);
-        return true;
-    }
-
-private:
-    static constexpr long first = 100'000, longest = 10'000'000;
-    Clock::time_point deadline_;
-    long pause_ = first;
-};
-
-struct Place {
-    const CgroupMount* mount = nullptr;
-    CgroupDir dir;  ///< of the limits, so that everything of the container is below it
-};
-
-/// The directories that still exist.
-std::vector<Place> places_of(const std::vector<std::string>& paths) {
-    std::vector<Place> places;
-    for (const auto& path : paths) {
-        const CgroupMount* mount = cgroup_host().of(path);
-        if (mount == nullptr) continue;
-        auto dir = CgroupDir::open(cgroup_host(), limits_place(path));
-        if (dir) places.push_back({mount, std::move(dir)});
-    }
-    return places;
-}
+using Place = CgroupPlace;
 
 bool is_empty(const Place& place) {
     if (place.mount->v2) {

@@ -69,6 +69,16 @@ CgroupDir CgroupMaker::make(const std::string& relative) {
     }
 }
 
+void CgroupMaker::hand_on_to(const std::string& relative) {
+    if (needed_.empty()) return;
+    CgroupDir dir = CgroupDir::root_of(mount_);
+    for (const auto& name : path_components(relative)) {
+        if (!dir) return;
+        hand_on(dir);
+        dir = dir.child(name);
+    }
+}
+
 CgroupDir CgroupMaker::make_child(const CgroupDir& parent, const std::string& name) {
     CgroupDir dir;
     if (const int err = enter(parent, name, dir); err != 0) {
@@ -79,7 +89,7 @@ CgroupDir CgroupMaker::make_child(const CgroupDir& parent, const std::string& na
 
 int CgroupMaker::enter(const CgroupDir& dir, const std::string& name, CgroupDir& out) {
     const int err = dir.make(name);
-    if (err == 0) made_.push_back(dir.path() + "/" + name);
+    if (err == 0 && made_ != nullptr) made_->push_back(dir.path() + "/" + name);
     // A read-only or foreign parent answers EROFS or EACCES also for what exists.
     out = dir.child(name);
     if (!out) return err != 0 && err != EEXIST ? err : ENOENT;

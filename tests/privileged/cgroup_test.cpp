@@ -19,6 +19,7 @@
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/cgroup_dir.hpp"
+#include "tests/support/cgroup_fixture.hpp"
 #include "tests/support/require.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -28,87 +29,11 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-/// A process in `cgroup` that does `body` and exits with what it returns; killed and reaped at the end.
-class Process {
-public:
-    Process(const Cgroup& cgroup, const std::function<int()>& body) {
-        auto gate = posix::make_pipe();
-        clone_args args{};
-        args.exit_signal = SIGCHLD;
-        if (cgroup.birth_place()) {
-            args.flags = CLONE_INTO_CGROUP;
-            args.cgroup = static_cast<__u64>(cgroup.birth_place().get());
-        }
-        pid_ = posix::clone3(args);
-        if (pid_ == 0) {
-            gate.write.reset();
-            char byte = 0;
-            static_cast<void>(!::read(gate.read.get(), &byte, 1));
-            ::_exit(body());
-        }
-        cgroup.attach(pid_, static_cast<bool>(cgroup.birth_place()));
-    }
-    ~Process() {
-        if (pid_ > 0) {
-            ::kill(pid_, SIGKILL);
-            wait();
-        }
-    }
-    Process(const Process&) = delete;
-    Process& operator=(const Process&) = delete;
-
-    pid_t pid() const noexcept { return pid_; }
-    int wait() {
-        int status = 0;
-        ::waitpid(pid_, &status, 0);
-        pid_ = -1;
-        return status;
-    }
-
-private:
-    pid_t pid_ = -1;
-};
-
-int sleep_for_ever() {
-    for (;;) ::pause();
-}
-
-std::string read_line(const std::string& path) {
-    std::ifstream file(path);
-    std::string line;
-    std::getline(file, line);
-    return line;
-}
-
-class CgroupLive : public ::testing::Test {
-protected:
-    void SetUp() override {
-        LOCALD_REQUIRE(::geteuid() == 0, "root");
-        LOCALD_REQUIRE(cgroup_host().layout() != CgroupLayout::none, "a cgroup hierarchy");
-        top_ = "shim-test-" + std::to_string(::getpid());
-        spec_.linux_.emplace();
-        spec_.linux_->resources.emplace();
-        spec_.linux_->cgroups_path = "/" + top_ + "/locald/user-0/web/c";
-    }
-    void TearDown() override {
-        for (const auto& mount : cgroup_host().mounts) {
-            const std::string path = mount.mount_point + "/" + top_;
-            if (::rmdir(path.c_str()) != 0) {
-                EXPECT_EQ(errno, ENOENT) << path << " was left with something in it";
-            }
-        }
-    }
-    Cgroup make() { return Cgroup::create(spec_, Cgroup::plan(spec_, "web")); }
-    /// The directory of the processes in the hierarchy of a v1 controller.
-    std::string place(const char* controller) const {
-        return cgroup_host().v1(controller)->mount_point + spec_.linux_->cgroups_path;
-    }
-    static std::string above(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
-    oci::Resources& resources() { return *spec_.linux_->resources; }
-    std::string top_;
-    oci::Spec spec_;
-};
+using testing::above;
+using testing::read_line;
+using testing::sleep_for_ever;
+using Process = testing::CgroupProcess;
+using CgroupLive = testing::CgroupTest;
 
 TEST_F(CgroupLive, PlansEveryDirectoryBeforeTheFirstOneExists) {
     const auto planned = Cgroup::plan(spec_, "web");
@@ -380,7 +305,7 @@ int run_in_view(const char* view) {
     const pid_t pid = ::fork();
     if (pid == 0) {
         ::setenv("GTEST_OUTPUT", "", 1);
-        ::execl(view, view, self.c_str(), "--gtest_filter=CgroupLive.*", "--gtest_brief=1", nullptr);
+        ::execl(view, view, self.c_str(), "--gtest_filter=CgroupLive*", "--gtest_brief=1", nullptr);
         ::_exit(127);
     }
     int status = 0;

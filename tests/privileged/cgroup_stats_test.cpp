@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <chrono>
-
 #include "tests/support/cgroup_fixture.hpp"
 
 namespace locald::shim {
@@ -19,23 +17,22 @@ TEST_F(CgroupLiveStats, CountTheWorkOfTheProcessesInside) {
         resources().memory->limit = 64 << 20;
         resources().pids_limit = 30;
         resources().cpu.emplace();
-        resources().cpu->quota = 50000;
+        resources().cpu->quota = 10000;
     }
+    if (cgroup_host().v2() != nullptr) resources().hugepage_limits = {{"2MB", 0}};
     const auto cgroup = make();
     CgroupProcess process(cgroup, [] {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
-        while (std::chrono::steady_clock::now() < end) {
+        for (;;) {
         }
-        return testing::sleep_for_ever();
+        return 0;
     });
     CgroupStats stats;
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 10000; ++i) {
         stats = read_stats(cgroup.paths());
-        if (stats.cpu.total > 100'000'000 && (!v1_memory || stats.cpu.throttled_periods > 0)) break;
+        if (stats.cpu.total > 10'000'000 && (!v1_memory || stats.cpu.throttled_time > 0)) break;
         ::usleep(1000);
     }
-    EXPECT_GT(stats.cpu.total, 100'000'000U);
-    EXPECT_GE(stats.cpu.total, stats.cpu.user);
+    EXPECT_GT(stats.cpu.total, 10'000'000U);
     EXPECT_EQ(stats.pids_current, 1U);
     if (v1_memory) {
         EXPECT_EQ(stats.memory.usage.limit, 64U << 20U);

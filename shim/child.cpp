@@ -115,6 +115,7 @@ private:
 
     void build_root() {
         ::umask(022);
+        if (!config_.net_devices.empty()) enter_cgroups();  // they come before it: a sysctl may name one
         make_mounts(plan_.mounts, MountPlace{root_, [this] { enter_cgroups(); }, plan_.namespaces.has(CLONE_NEWCGROUP),
                                              [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
         if (!sysctls_written_ && !config_.sysctl.empty()) write_sysctls_by(make_own_procfs());

@@ -127,7 +127,8 @@ void Container::start() {
     report_.warnings(warnings);
     plan.runtime_hooks = spec_.hooks && !(spec_.hooks->prestart.empty() && spec_.hooks->create_runtime.empty());
     // Waited for even where CLONE_INTO_CGROUP is expected to do: whether it did is known only afterwards.
-    plan.wait_attached = attach_needed || (cgroup_.birth_place() && ::geteuid() != 0);
+    plan.wait_attached =
+        attach_needed || (cgroup_.birth_place() && ::geteuid() != 0) || !spec_.linux_->net_devices.empty();
 
     const InheritedOomScore score(spec_.process->oom_score_adj);
     child_ = spawn(namespaces_, cgroup_, [&] {
@@ -158,6 +159,10 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
     }
     if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
         cgroup_.attach(child_.pid, child_.born_in_cgroup);
+    }
+    if (!spec_.linux_->net_devices.empty()) {
+        const auto* joined = namespaces_.find_joined(CLONE_NEWNET);
+        net_devices_.move(*spec_.linux_, open_network_namespace(child_.pid, joined != nullptr ? &joined->fd : nullptr));
     }
     if (wait_attached) send(sync_, Sync::attached);
     record_.state.pid = child_.pid;
@@ -255,6 +260,7 @@ void Container::on_message() {
 
 void Container::on_running() {
     running_ = true;
+    net_devices_.keep();
     report_.started(child_.pid);
     if (spec_.hooks && !spec_.hooks->poststart.empty()) {
         run_hooks(spec_.hooks->poststart, "poststart", oci::to_hook_json(record_.state));
@@ -291,6 +297,7 @@ void Container::destroy() noexcept {
             }
             reaped_ = true;
         }
+        net_devices_.restore();
         if (!cgroup_.paths().empty()) {
             // The end of a pid namespace's first process is the end of all in it; without one others may be left.
             if (!namespaces_.is_new(CLONE_NEWPID)) cgroup_.kill_all();

@@ -7,6 +7,7 @@
 #include "core/posix/unique_fd.hpp"
 #include "shim/cgroup.hpp"
 #include "shim/namespaces.hpp"
+#include "shim/net_devices.hpp"
 #include "shim/options.hpp"
 #include "shim/report.hpp"
 #include "shim/shared_flag.hpp"
@@ -59,6 +60,7 @@ private:
     std::optional<StateDir> state_dir_;
     Record record_;
     Cgroup cgroup_;
+    MovedNetDevices net_devices_;
     Spawned child_;
     posix::UniqueFd sync_;
     SharedFlag executing_;

@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "shim/namespaces.hpp"
+#include "shim/net_devices.hpp"
 #include "shim/process.hpp"
 #include "shim/seccomp_config.hpp"
 
@@ -86,9 +87,6 @@ void check_namespaces(const oci::Linux& config) {
         unsupported("linux.namespaces: the container has no mount namespace of its own",
                     "add {\"type\": \"mount\"} without a path");
     }
-    if (find("network") == nullptr && !config.net_devices.empty()) {
-        refuse("unable to move network devices without a NET namespace");
-    }
 }
 
 void check_linux(const oci::Spec& spec, const oci::Linux& config) {
@@ -98,7 +96,7 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     if (!uts && !spec.hostname.empty()) refuse("unable to set hostname without a private UTS namespace");
     if (!uts && !spec.domainname.empty()) refuse("unable to set domainname without a private UTS namespace");
     if (config.intel_rdt) unsupported("linux.intelRdt", "this runtime sets no cache allocation; leave the field out");
-    if (!config.net_devices.empty()) unsupported("linux.netDevices", "this runtime moves no network devices");
+    check_net_devices(config);
     if (!config.mount_label.empty()) unsupported("linux.mountLabel", "this runtime sets no SELinux label");
     static const std::set<std::string> propagations{"",        "shared",   "rshared",    "slave",      "rslave",
                                                     "private", "rprivate", "unbindable", "runbindable"};

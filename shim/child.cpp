@@ -1,5 +1,6 @@
 #include "shim/child.hpp"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -29,6 +30,7 @@
 #include "shim/rootfs.hpp"
 #include "shim/seccomp_agent.hpp"
 #include "shim/seccomp_packet.hpp"
+#include "shim/start_socket.hpp"
 #include "shim/sync.hpp"
 #include "shim/terminal.hpp"
 
@@ -41,8 +43,8 @@ namespace {
 /// The steps in their order, with what passes from one to the next.
 class Child {
 public:
-    Child(ChildPlan& plan, const UniqueFd& sync)
-        : plan_(plan), spec_(plan.spec), config_(*plan.spec.linux_), process_(*plan.spec.process), sync_(sync) {}
+    Child(ChildPlan& plan, UniqueFd& sync)
+        : plan_(plan), spec_(plan.spec), config_(*plan.spec.linux_), process_(process_of(plan.spec)), sync_(sync) {}
 
     [[noreturn]] void run() {
         die_with_parent();
@@ -51,13 +53,18 @@ public:
         build_root();
         runtime_hooks();
         enter_root();
-        const std::string filter = wait_for(sync_, Sync::execute);
+        const std::string filter = plan_.fate == Fate::created ? park() : wait_for(sync_, Sync::execute);
         start_hooks();
         const Execution execution = become_user(filter);
         execute(execution);
     }
 
 private:
+    static const oci::Process& process_of(const oci::Spec& spec) {
+        static const oci::Process none;
+        return spec.process ? *spec.process : none;
+    }
+
     bool fresh(std::uint64_t flag) const noexcept { return plan_.namespaces.is_new(flag); }
 
     void die_with_parent() const {
@@ -155,6 +162,49 @@ private:
         }
     }
 
+    /// All is made; waits for `start`, whoever that will be. Nothing of the runtime's is held meanwhile: no descriptor
+    /// but the socket, no memory that another in the container may read.
+    std::string park() {
+        std::string filter = wait_for(sync_, Sync::park);
+        if (!process_.args.empty()) static_cast<void>(find_program(process_.args.front(), process_.env));
+        if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
+        live_on();
+        end_by_signal();
+        const UniqueFd listener(::fcntl(plan_.start_fd, F_DUPFD_CLOEXEC, first_own()));
+        if (!listener) throw_errno(errno, "keep the start socket");
+        send(sync_, Sync::parked);
+        close_all_but(listener);
+        sync_ = await_start(listener);
+        return filter;
+    }
+
+    int first_own() const noexcept { return static_cast<int>(3 + plan_.preserve_fds); }
+
+    /// The handles that own what is closed here are never destroyed: the program replaces them, or _exit ends them.
+    void close_all_but(const UniqueFd& kept) const {
+        const auto first = static_cast<unsigned>(first_own());
+        const auto at = static_cast<unsigned>(kept.get());
+        if (at > first) ::close_range(first, at - 1, 0);
+        ::close_range(at + 1, ~0U, 0);
+    }
+
+    /// The parent is about to end by plan: its end must not be ours.
+    static void live_on() {
+        if (::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0) throw_errno(errno, "clear the parent-death signal");
+    }
+
+    /// A container that waits ends by the signals that would end its program. The first process of a pid namespace gets
+    /// only those that it handles.
+    static void end_by_signal() {
+        sigset_t asked;
+        ::sigemptyset(&asked);
+        for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2}) {
+            ::signal(number, [](int caught) { ::_exit(128 + caught); });
+            ::sigaddset(&asked, number);
+        }
+        ::sigprocmask(SIG_UNBLOCK, &asked, nullptr);
+    }
+
     void start_hooks() {
         if (!spec_.hooks || spec_.hooks->start_container.empty()) return;
         plan_.state.pid = ::getpid();
@@ -173,7 +223,7 @@ private:
         if (process_.io_priority) set_io_priority(*process_.io_priority);
         if (config_.personality) set_personality(*config_.personality);
         if (config_.memory_policy) set_memory_policy(*config_.memory_policy);
-        new_session_keyring(plan_.state.id);
+        if (plan_.new_keyring) new_session_keyring(plan_.state.id);
         own_standard_streams(process_.user);
         CapabilitySets sets;
         std::vector<std::string> warnings;
@@ -184,7 +234,11 @@ private:
         drop_bounding(sets);
         set_user(process_.user);
         if (!entered) enter_working_directory(process_.cwd);
-        die_with_parent();
+        if (plan_.fate == Fate::foreground) {
+            die_with_parent();
+        } else {
+            live_on();
+        }
         posix::cloexec_from(3 + plan_.preserve_fds);
         // The filter may forbid any call: what can be done before it is loaded is done before.
         Execution execution = prepare_execution(process_);
@@ -244,7 +298,7 @@ private:
     const oci::Spec& spec_;
     const oci::Linux& config_;
     const oci::Process& process_;
-    const UniqueFd& sync_;
+    UniqueFd& sync_;
     UniqueFd root_;
     Terminal terminal_;
     bool has_cgroup_namespace_ = false;
@@ -253,7 +307,7 @@ private:
 
 }  // namespace
 
-void container_main(ChildPlan& plan, const UniqueFd& sync) {
+void container_main(ChildPlan& plan, UniqueFd& sync) {
     try {
         try {
             Child(plan, sync).run();

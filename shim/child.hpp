@@ -7,6 +7,7 @@
 #include "core/posix/unique_fd.hpp"
 #include "shim/mounts.hpp"
 #include "shim/namespaces.hpp"
+#include "shim/options.hpp"
 #include "shim/shared_flag.hpp"
 
 namespace locald::shim {
@@ -16,17 +17,20 @@ struct ChildPlan {
     const oci::Spec& spec;
     std::string bundle;  ///< absolute
     NamespacePlan& namespaces;
-    std::vector<PreparedMount> mounts;
-    bool wait_attached = false;       ///< cgroups are entered by the parent: wait before the cgroup namespace
-    bool runtime_hooks = false;       ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
-    int console_fd = -1;              ///< where the pty master goes when process.terminal is true
-    unsigned preserve_fds = 0;        ///< descriptors from 3 on that the container keeps
-    SharedFlag& executing;            ///< set when nothing is left to do but execve
-    oci::State state;                 ///< for hooks that run in here
+    SharedFlag& executing;  ///< set when nothing is left to do but execve
+    oci::State state;       ///< for hooks that run in here
+    std::vector<PreparedMount> mounts{};
+    Fate fate = Fate::foreground;
+    bool wait_attached = false;  ///< cgroups are entered by the parent: wait before the cgroup namespace
+    bool runtime_hooks = false;  ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
+    int console_fd = -1;         ///< where the pty master goes when process.terminal is true
+    int start_fd = -1;           ///< of a created container: the socket on which it waits for `start`
+    unsigned preserve_fds = 0;   ///< descriptors from 3 on that the container keeps
+    bool new_keyring = true;
     posix::UniqueFd seccomp_agent{};  ///< connected, when a rule of linux.seccomp notifies it
 };
 
 /// The container's first process, from its first instruction to execve. Errors go to the parent over `sync`.
-[[noreturn]] void container_main(ChildPlan& plan, const posix::UniqueFd& sync);
+[[noreturn]] void container_main(ChildPlan& plan, posix::UniqueFd& sync);
 
 }  // namespace locald::shim

@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@
 #include "shim/seccomp_config.hpp"
 #include "shim/seccomp_packet.hpp"
 #include "shim/signals.hpp"
+#include "shim/start_socket.hpp"
 #include "shim/sync.hpp"
 #include "shim/validate.hpp"
 
@@ -42,8 +45,7 @@ std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) 
 }
 
 /// config.json is opened once, as a plain file of bounded size: a FIFO or a device must not hang or flood us.
-oci::Spec read_config(const std::string& bundle) {
-    const std::string path = bundle + "/config.json";
+oci::Spec read_config(const std::string& path) {
     try {
         const UniqueFd file = posix::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
         const struct stat st = posix::fstat(file, path);
@@ -56,13 +58,18 @@ oci::Spec read_config(const std::string& bundle) {
     }
 }
 
-std::string poststop_hooks(const oci::Spec& spec) {
-    if (!spec.hooks || spec.hooks->poststop.empty()) return {};
-    oci::Spec reduced;
-    reduced.oci_version = spec.oci_version;
-    reduced.hooks.emplace();
-    reduced.hooks->poststop = spec.hooks->poststop;
-    return oci::to_json(reduced, false);
+UniqueFd connect_to(const std::string& path, const char* option) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        throw Error(ErrorKind::invalid, std::string(option) + " " + path + ": longer than a socket address may be");
+    }
+    path.copy(address.sun_path, path.size());
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        throw_errno(errno, option, " ", path, ": connect");
+    }
+    return fd;
 }
 
 }  // namespace
@@ -71,28 +78,53 @@ Container::Container(const Options& options, const Reporter& report) : options_(
 
 Container::~Container() { destroy(); }
 
-Ending Container::run() {
+std::optional<Ending> Container::run() {
     check_container_id(options_.id);  // before any file is looked at
     signals_ = take_signals();
     load();
     prepare();
     start();
-    const Ending ending = supervise();
+    const std::optional<Ending> ending = supervise();
     if (failure_) throw *failure_;
-    destroy();
+    if (ending && foreground() && !options_.keep) {
+        destroy();
+    } else {
+        leave();
+    }
     return ending;
+}
+
+/// From here on the container is no longer ours to remove.
+void Container::leave() {
+    if (!options_.pidfd_socket.empty()) {
+        posix::send_fd(connect_to(options_.pidfd_socket, "--pidfd-socket"), "pidfd", child_.process);
+    }
+    state_dir_.reset();
 }
 
 void Container::load() {
     bundle_ = in_step("bundle", [&] { return posix::canonical_path(options_.bundle); });
-    spec_ = read_config(bundle_);
-    in_step(bundle_ + "/config.json", [&] {
-        validate(spec_);
+    const std::string path = options_.config.starts_with('/') ? options_.config : bundle_ + "/" + options_.config;
+    spec_ = read_config(path);
+    in_step(path, [&] {
+        validate(spec_, options_.fate != Fate::created);
         namespaces_ = plan_namespaces(*spec_.linux_);
     });
-    if (spec_.process->terminal && options_.console_fd < 0) {
-        throw Error(ErrorKind::invalid, "process.terminal is true, but there is no --console-fd")
-            .with_remedy("give a connected unix socket by --console-fd, or set process.terminal to false");
+    connect_sockets();
+}
+
+void Container::connect_sockets() {
+    const bool terminal = spec_.process && spec_.process->terminal;
+    if (!options_.console_socket.empty()) {
+        if (foreground() && !terminal) {
+            throw Error(ErrorKind::invalid, "cannot use console socket if runc will not detach or allocate tty");
+        }
+        if (terminal) console_ = connect_to(options_.console_socket, "--console-socket");
+    } else if (terminal && options_.console_fd < 0) {
+        throw Error(ErrorKind::invalid,
+                    "process.terminal is true, but there is neither --console-socket nor --console-fd: cannot allocate "
+                    "tty if runc will detach without setting console socket")
+            .with_remedy("give a unix socket, or set process.terminal to false");
     }
 }
 
@@ -105,12 +137,18 @@ void Container::prepare() {
     record_.state.created = timestamp_now();
     record_.state.annotations = spec_.annotations;
     record_.shim_pid = ::getpid();
-    record_.hooks = poststop_hooks(spec_);
+    record_.process = spec_.process.has_value();
+    if (spec_.hooks) {
+        record_.poststart = !spec_.hooks->poststart.empty();
+        record_.poststop = !spec_.hooks->poststop.empty();
+    }
 
     const UniqueFd root = open_root(options_.root, true);
     state_dir_ = StateDir::create(root, options_.id);  // first: from here on the id is ours
     record_.cgroups = Cgroup::plan(spec_, options_.id);
     state_dir_->write(record_);
+    state_dir_->keep_spec(spec_);
+    if (options_.fate == Fate::created) start_listener_ = listen_for_start(state_dir_->handle());
     cgroup_ = Cgroup::create(spec_, record_.cgroups);
     state_dir_->mark_cgroups_made();
     report_.warnings(cgroup_.warnings());
@@ -119,8 +157,12 @@ void Container::prepare() {
 void Container::start() {
     auto [ours, theirs] = posix::make_socket_pair();
     const bool attach_needed = cgroup_.paths().size() > (cgroup_.birth_place() ? 1U : 0U);
-    ChildPlan plan{spec_,      bundle_,      namespaces_, {}, false, false, options_.console_fd, options_.preserve_fds,
-                   executing_, record_.state};
+    ChildPlan plan{spec_, bundle_, namespaces_, executing_, record_.state};
+    plan.fate = options_.fate;
+    plan.console_fd = console_ ? console_.get() : options_.console_fd;
+    plan.start_fd = start_listener_ ? start_listener_.get() : -1;
+    plan.preserve_fds = options_.preserve_fds;
+    plan.new_keyring = !options_.no_new_keyring;
     plan.seccomp_agent = connect_seccomp_agent(spec_);
     std::vector<std::string> warnings;
     plan.mounts = in_step(bundle_ + "/config.json", [&] { return prepare_mounts(spec_, bundle_, warnings); });
@@ -130,13 +172,14 @@ void Container::start() {
     plan.wait_attached =
         attach_needed || (cgroup_.birth_place() && ::geteuid() != 0) || !spec_.linux_->net_devices.empty();
 
-    const InheritedOomScore score(spec_.process->oom_score_adj);
+    const InheritedOomScore score(spec_.process ? spec_.process->oom_score_adj : std::nullopt);
     child_ = spawn(namespaces_, cgroup_, [&] {
         ours.reset();
-        const UniqueFd& sync = theirs;
-        container_main(plan, sync);
+        container_main(plan, theirs);
     });
     theirs.reset();
+    console_.reset();
+    start_listener_.reset();
     sync_ = std::move(ours);
     try {
         equip(attach_needed, plan.wait_attached, plan.runtime_hooks);
@@ -176,13 +219,14 @@ void Container::release(pid_t pid) {
         const std::string cache = (options_.root.empty() ? default_root() : options_.root) + "/.seccomp";
         filter = pack_filter(in_step("linux.seccomp", [&] { return *container_seccomp(spec_, cache); }), pid);
     }
+    state_dir_->keep_filter(filter);
     // Written once for both: the program runs as soon as the child has come as far as the message below.
-    record_.state.status = "running";
+    record_.state.status = options_.fate == Fate::created ? "created" : "running";
     record_.start_time = process_start_time(pid).value_or(0);
     record_.shim_start_time = process_start_time(::getpid()).value_or(0);
     state_dir_->write(record_);
     write_pid_file();
-    send(sync_, Sync::execute, filter);
+    send(sync_, options_.fate == Fate::created ? Sync::park : Sync::execute, filter);
 }
 
 void Container::write_pid_file() const {
@@ -190,7 +234,7 @@ void Container::write_pid_file() const {
     posix::replace_file_unsynced(options_.pid_file, std::to_string(child_.pid), 0644);
 }
 
-Ending Container::supervise() {
+std::optional<Ending> Container::supervise() {
     bool reader_watched = report_.fd() >= 0;
     for (;;) {
         std::array<pollfd, 4> watched{pollfd{child_.process.get(), POLLIN, 0},
@@ -202,6 +246,7 @@ Ending Container::supervise() {
         }
         if (watched[1].revents != 0) {
             on_message();
+            if (parked_ || (running_ && !foreground())) return std::nullopt;
             continue;  // what the child said counts before that it ended
         }
         if ((watched[2].revents & POLLIN) != 0) {
@@ -244,6 +289,9 @@ void Container::on_message() {
             break;
         case Sync::failed:
             failure_ = error_of(message);
+            break;
+        case Sync::parked:
+            parked_ = true;
             break;
         case Sync::mounted: {
             const std::string state = oci::to_hook_json(record_.state);

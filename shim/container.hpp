@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct Ending {
     int exit_code() const noexcept { return signal != 0 ? 128 + signal : code; }
 };
 
-/// One container in the foreground, from its state directory to the last trace of it.
+/// One container: seen through from its state directory to the last trace of it, or made and left to itself.
 class Container {
 public:
     Container(const Options& options, const Reporter& report);
@@ -34,16 +35,20 @@ public:
     Container(const Container&) = delete;
     Container& operator=(const Container&) = delete;
 
-    /// Makes it, sees it through and removes it. @throws Error when it did not come to running its program
-    Ending run();
+    /// Makes it. In the foreground: sees it through, removes it and tells how it ended; else leaves it created or
+    /// running. @throws Error when it did not come that far; then nothing of it is left
+    std::optional<Ending> run();
 
 private:
     void load();
     void prepare();
     void start();
+    void connect_sockets();
+    bool foreground() const noexcept { return options_.fate == Fate::foreground; }
+    void leave();
     void equip(bool attach_needed, bool wait_attached, bool runtime_hooks);
     void release(pid_t pid);
-    Ending supervise();
+    std::optional<Ending> supervise();
     void on_message();
     void on_signal(int number);
     void on_running();
@@ -64,7 +69,8 @@ private:
     Spawned child_;
     posix::UniqueFd sync_;
     SharedFlag executing_;
-    bool running_ = false, reaped_ = false;
+    posix::UniqueFd console_, start_listener_;
+    bool parked_ = false, running_ = false, reaped_ = false;
     int ended_by_ = 0;  ///< the signal that asked for the end before the program ran
     std::optional<Error> failure_;
 };

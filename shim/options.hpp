@@ -1,49 +1,41 @@
 #pragma once
 
-#include <stdexcept>
 #include <string>
-#include <vector>
+
+#include "shim/command_line.hpp"
 
 namespace locald::shim {
 
-/// What the command line asks for.
-enum class Verb { run, state, list, kill, remove, features, init, help, version, shim_version };
+/// What becomes of the container once it is made.
+enum class Fate {
+    foreground,  ///< this process sees it through to its end and removes it
+    detached,    ///< started, then left to itself
+    created,     ///< made up to its program, which waits for `start`
+};
 
-/// The command line as values. Members that a verb does not use keep their defaults.
+/// The command line of the verbs that make a container.
 struct Options {
-    Verb verb = Verb::help;
-    std::string root;      ///< --root; empty: the caller's default
-    std::string bundle;    ///< as given
-    std::string id;        ///< not yet checked
-    int console_fd = -1;   ///< a connected unix socket that gets the pty master
-    int report_fd = -1;    ///< where JSON lines go
-    std::string pid_file;  ///< empty: none
+    std::string root;                    ///< --root; empty: the caller's default
+    std::string id;                      ///< not yet checked
+    std::string bundle = ".";            ///< as given
+    std::string config = "config.json";  ///< the file in the bundle, or a path
+    Fate fate = Fate::foreground;
+    int console_fd = -1;         ///< a connected unix socket that gets the pty master
+    std::string console_socket;  ///< the path of one that listens; empty: none
+    std::string pidfd_socket;    ///< the path of a listening socket that gets the first process's pidfd
+    int report_fd = -1;          ///< where JSON lines go
+    std::string pid_file;        ///< empty: none
     unsigned preserve_fds = 0;
-    std::string signal = "TERM";       ///< of kill
-    bool all = false;                  ///< kill --all: every process of the container
-    bool force = false;                ///< delete --force
-    bool quiet = false;                ///< list -q
-    bool json = false;                 ///< list -f json
-    std::vector<std::string> command;  ///< of init
-    std::string help_topic;            ///< the verb whose help was asked for
+    bool keep = false;  ///< a foreground container's state stays
+    bool no_pivot = false;
+    bool no_new_keyring = false;
+    bool systemd_cgroup = false;
+    bool cgroups_disabled = false;
 };
 
-/// A command line that cannot be meant. `exit_code` is 125 for `bundle run`, where 1 could be the container's own, 2
-/// else.
-class UsageError : public std::runtime_error {
-public:
-    UsageError(std::string message, int exit_code) : std::runtime_error(std::move(message)), exit_code_(exit_code) {}
-    int exit_code() const noexcept { return exit_code_; }
-
-private:
-    int exit_code_;
-};
-
-/// @param arguments  argv without the program's name
-/// @throws UsageError
-Options parse_options(const std::vector<std::string>& arguments);
-
-/// The text of `--help`; `topic` is a verb or empty.
-std::string help_text(const std::string& topic);
+/// `bundle run …` and `bundle PATH`.
+Options parse_bundle(const Globals& globals, Walker& walker);
+/// `run` and `create` as other runtimes have them; -d is refused for `create`.
+Options parse_make(const Globals& globals, Walker& walker, bool create);
 
 }  // namespace locald::shim

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "core/base/text.hpp"
+#include "shim/log.hpp"
 
 namespace locald::shim {
 
@@ -32,6 +33,7 @@ void Reporter::exited(int code, int signal, bool oom) const {
 }
 
 void Reporter::error(const Error& error, int exit_code) const {
+    log(LogLevel::error, error.what());
     if (fd_ < 0) return write(std::string("locald-shim: ") + error.what());
     write("{\"event\":\"error\",\"kind\":" + json_quote(to_string(error.kind())) +
           ",\"errno\":" + std::to_string(error.os_errno()) + ",\"message\":" + json_quote(error.message()) +
@@ -39,6 +41,7 @@ void Reporter::error(const Error& error, int exit_code) const {
 }
 
 void Reporter::warning(const std::string& text) const {
+    log(LogLevel::warning, text);
     if (fd_ < 0) return write("locald-shim: warning: " + text);
     write("{\"event\":\"warning\",\"message\":" + json_quote(text) + "}");
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/start_socket.hpp"
 
 namespace locald::shim {
 
@@ -26,6 +28,10 @@ namespace {
 
 constexpr const char* state_name = "state.json";
 constexpr const char* lock_name = "lock";
+constexpr const char* spec_name = "config.json";
+constexpr const char* filter_name = "seccomp";
+constexpr const char* socket_name = "start";
+constexpr std::size_t most_kept = 32U << 20U;
 
 /// Refuses a directory that another user made or may write: he could swap states under us.
 UniqueFd open_private(const std::string& path) {
@@ -72,10 +78,9 @@ std::string default_root() {
 UniqueFd open_root(const std::string& root, bool make) {
     if (!root.empty()) {
         UniqueFd dir(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (dir || errno != ENOENT || !make) {
-            if (!dir) throw_errno(errno, "open state directory ", root);
-            return dir;
-        }
+        if (dir) return dir;
+        if (errno != ENOENT) throw_errno(errno, "open state directory ", root);
+        if (!make) return dir;
         posix::make_directories(root, 0700);
         return posix::open(root, O_RDONLY | O_DIRECTORY);
     }
@@ -161,6 +166,46 @@ Record StateDir::read() const {
     return parse_record(posix::read_all(file, "state.json", 16U << 20U));
 }
 
+void StateDir::keep(const char* name, const std::string& text) const {
+    const UniqueFd file = posix::openat(dir_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    posix::write_all(file, text, name);
+}
+
+std::string StateDir::read_kept(const char* name, bool may_miss) const {
+    const UniqueFd file(::openat(dir_.get(), name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!file && errno == ENOENT && may_miss) return {};
+    if (!file) throw_errno(errno, "open ", name, " of ", id_);
+    return posix::read_all(file, name, most_kept);
+}
+
+void StateDir::keep_spec(const oci::Spec& spec) const {
+    oci::Spec reduced;
+    reduced.oci_version = spec.oci_version;
+    reduced.root = spec.root;
+    reduced.process = spec.process;
+    reduced.annotations = spec.annotations;
+    if (spec.hooks) {
+        reduced.hooks.emplace();
+        reduced.hooks->poststart = spec.hooks->poststart;
+        reduced.hooks->poststop = spec.hooks->poststop;
+    }
+    reduced.linux_.emplace();
+    reduced.linux_->namespaces = spec.linux_->namespaces;
+    reduced.linux_->uid_mappings = spec.linux_->uid_mappings;
+    reduced.linux_->gid_mappings = spec.linux_->gid_mappings;
+    reduced.linux_->personality = spec.linux_->personality;
+    reduced.linux_->intel_rdt = spec.linux_->intel_rdt;
+    keep(spec_name, oci::to_json(reduced, false));
+}
+
+oci::Spec StateDir::read_spec() const { return oci::parse_spec(read_kept(spec_name, false)); }
+
+void StateDir::keep_filter(const std::string& filter) const {
+    if (!filter.empty()) keep(filter_name, filter);
+}
+
+std::string StateDir::read_filter() const { return read_kept(filter_name, true); }
+
 void StateDir::mark_cgroups_made() const { posix::write_all(lock_, "c", "lock"); }
 
 bool StateDir::cgroups_made() const {
@@ -188,8 +233,29 @@ bool StateDir::take_lock(bool& gone) {
     return true;
 }
 
+void StateDir::wait_for_lock() {
+    constexpr int ticks = 2000;
+    for (int tick = 0; tick < ticks; ++tick) {
+        bool gone = false;
+        if (take_lock(gone)) return;
+        if (gone) throw Error(ErrorKind::not_found, id_ + ": container does not exist", ENOENT);
+        const timespec pause{0, 5 * 1000000L};
+        ::nanosleep(&pause, nullptr);
+    }
+    throw Error(ErrorKind::unavailable, id_ + ": another runtime process is at work on this container")
+        .with_remedy("try again, or `locald-shim delete --force " + id_ + "`");
+}
+
+std::string StateDir::status(const Record& record) {
+    const bool alive = record.state.pid > 0 && process_start_time(record.state.pid) == record.start_time;
+    if (record.state.status == "creating") return alive || locked_by_other() ? "creating" : "stopped";
+    if (!alive) return "stopped";
+    if (record.state.status == "created") return connect_to_waiting(dir_) ? "created" : "running";
+    return record.state.status;
+}
+
 void StateDir::remove() {
-    for (const char* name : {state_name, "state.json.new", lock_name}) {
+    for (const char* name : {state_name, "state.json.new", spec_name, filter_name, socket_name, lock_name}) {
         if (::unlinkat(dir_.get(), name, 0) != 0 && errno != ENOENT) throw_errno(errno, "remove ", name, " of ", id_);
     }
     if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
@@ -240,10 +306,12 @@ UniqueFd open_process(const Record& record) {
     return process;
 }
 
-std::string current_status(const Record& record, bool shim_alive) {
-    const bool alive = record.state.pid > 0 && process_start_time(record.state.pid) == record.start_time;
-    if (record.state.status == "creating") return shim_alive || alive ? "creating" : "stopped";
-    return alive ? record.state.status : "stopped";
+oci::State state_now(const UniqueFd& root, const std::string& id) {
+    StateDir dir = StateDir::open(root, id);
+    Record record = dir.read();
+    record.state.status = dir.status(record);
+    if (record.state.status == "stopped") record.state.pid = 0;
+    return record.state;
 }
 
 std::vector<std::string> list_ids(const UniqueFd& root) {

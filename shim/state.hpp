@@ -16,12 +16,13 @@ namespace locald::shim {
 /// What `<root>/<id>/state.json` holds: all that is needed to finish or remove the container after a kill -9 of its
 /// shim.
 struct Record {
-    oci::State state;              ///< status: creating, running
+    oci::State state;              ///< status: creating, created, running
     std::uint64_t start_time = 0;  ///< of state.pid, in clock ticks since boot: /proc/<pid>/stat, field 22
     pid_t shim_pid = 0;
     std::uint64_t shim_start_time = 0;
-    std::vector<std::string> cgroups;  ///< planned or made
-    std::string hooks;                 ///< config.json with nothing but the poststop hooks; empty: none
+    std::vector<std::string> cgroups;          ///< planned or made
+    bool process = true;                       ///< the configuration has a process, so that it can be started
+    bool poststart = false, poststop = false;  ///< there are such hooks; they are in the kept configuration
 };
 
 /// One line of JSON: the members of runtime.md's state, then our own.
@@ -47,6 +48,15 @@ public:
     void write(const Record& record);
     /// @throws Error(corrupt, not_found)
     Record read() const;
+    /// What later verbs need of the configuration: exec, the hooks of start and delete.
+    void keep_spec(const oci::Spec& spec) const;
+    oci::Spec read_spec() const;
+    /// The compiled seccomp filter as pack_filter() has it; empty when there is none.
+    void keep_filter(const std::string& filter) const;
+    std::string read_filter() const;
+    /// Where the start socket lies.
+    const posix::UniqueFd& handle() const noexcept { return dir_; }
+    const std::string& id() const noexcept { return id_; }
     /// Set once the cgroups of the record were made by us: before that they are only planned, and whoever is in them is
     /// not ours.
     void mark_cgroups_made() const;
@@ -56,11 +66,17 @@ public:
     bool locked_by_other();
     /// Takes the lock when it is free. False when another holds it, or when the directory was removed meanwhile.
     bool take_lock(bool& gone);
+    /// Takes the lock, at most ten seconds later. @throws Error(not_found, unavailable)
+    void wait_for_lock();
+    /// The status as of now: the recorded one corrected by what runs, waits and is frozen.
+    std::string status(const Record& record);
     /// Removes the directory and its files. Needs the lock.
     void remove();
 
 private:
     StateDir() = default;
+    void keep(const char* name, const std::string& text) const;
+    std::string read_kept(const char* name, bool may_miss) const;
     posix::UniqueFd root_, dir_, lock_;
     std::string id_;
     bool written_ = false;
@@ -73,8 +89,8 @@ void sweep_unborn(const posix::UniqueFd& root);
 std::optional<std::uint64_t> process_start_time(pid_t pid);
 /// A handle on the record's process, but only if it still is that process.
 posix::UniqueFd open_process(const Record& record);
-/// The status as of now: the recorded one, or stopped.
-std::string current_status(const Record& record, bool shim_alive);
+/// The state of a container as of now. @throws Error(not_found, corrupt)
+oci::State state_now(const posix::UniqueFd& root, const std::string& id);
 /// The ids below `root`, sorted.
 std::vector<std::string> list_ids(const posix::UniqueFd& root);
 /// The moment as RFC 3339 with nanoseconds, UTC.

@@ -30,7 +30,9 @@ std::string to_json(const Record& record) {
         first = false;
     }
     json += "]";
-    if (!record.hooks.empty()) json += ",\"hooks\":" + json_quote(record.hooks);
+    if (!record.process) json += ",\"process\":false";
+    if (record.poststart) json += ",\"poststart\":true";
+    if (record.poststop) json += ",\"poststop\":true";
     return json + "}\n";
 }
 
@@ -51,7 +53,9 @@ Record parse_record(const std::string& json) {
         record.shim_pid = whole.at("shimPid").get<pid_t>();
         record.shim_start_time = whole.at("shimStartTime").get<std::uint64_t>();
         record.cgroups = whole.at("cgroups").get<std::vector<std::string>>();
-        record.hooks = whole.value("hooks", std::string());
+        record.process = whole.value("process", true);
+        record.poststart = whole.value("poststart", false);
+        record.poststop = whole.value("poststop", false);
     } catch (const nlohmann::json::exception& e) {
         throw Error(ErrorKind::corrupt, std::string("state.json: ") + e.what())
             .with_remedy("`locald-shim delete --force ID` removes the container");

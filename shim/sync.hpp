@@ -28,8 +28,15 @@ namespace locald::shim {
 //   end of file         ◀───────────────────── execve closes the socket
 //   poststart hooks
 //
+// `create` ends otherwise, and `start` goes on over a connection of its own (start_socket.hpp):
+//
+//   park + filter       ─────────────────────▶ looks for the program, lets go of its parent
+//                       ◀───────────────────── parked
+//   start: execute      ─────────────────────▶ startContainer hooks, …
+//   end of file         ◀───────────────────── execve closes the socket
+//
 // At any point the child may send `warning` + text, or `failed` + the error and end.
-enum class Sync : std::uint32_t { mapped = 1, attached, mounted, hooked, execute, warning, failed };
+enum class Sync : std::uint32_t { mapped = 1, attached, mounted, hooked, execute, park, parked, warning, failed };
 
 struct Message {
     Sync kind = Sync::failed;

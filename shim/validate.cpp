@@ -115,12 +115,12 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
 
 }  // namespace
 
-void validate(const oci::Spec& spec) {
+void validate(const oci::Spec& spec, bool need_process) {
     check_version(spec.oci_version);
     if (!spec.root || spec.root->path.empty()) refuse("root.path: is missing");
-    if (!spec.process) refuse("process property must not be empty");
+    if (!spec.process && need_process) refuse("process property must not be empty");
     if (!spec.linux_) refuse("linux: is missing");
-    check_process(*spec.process);
+    if (spec.process) check_process(*spec.process);
     check_linux(spec, *spec.linux_);
     check_sysctls(spec);
     check_seccomp(spec);

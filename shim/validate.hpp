@@ -6,6 +6,7 @@ namespace locald::shim {
 
 /// Refuses a configuration that cannot be carried out as it stands, before anything was done. Error texts are those
 /// that engines know from runc.
-void validate(const oci::Spec& spec);
+/// @param need_process  false for `create`, whose process may come later
+void validate(const oci::Spec& spec, bool need_process);
 
 }  // namespace locald::shim

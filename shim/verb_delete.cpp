@@ -64,28 +64,33 @@ bool wait_for_lock(StateDir& dir, const std::optional<Record>& record, const std
     return true;
 }
 
-void run_poststop(const Record& record) {
-    if (record.hooks.empty()) return;
+void run_poststop(const StateDir& dir, const Record& record) {
+    if (!record.poststop) return;
     oci::State state = record.state;
     state.status = "stopped";
     state.pid = 0;
     std::vector<std::string> warnings;
-    run_hooks_forgiving(oci::parse_spec(record.hooks).hooks->poststop, "poststop", oci::to_hook_json(state), warnings);
+    run_hooks_forgiving(dir.read_spec().hooks->poststop, "poststop", oci::to_hook_json(state), warnings);
     Reporter(-1).warnings(warnings);
 }
 
-}  // namespace
-
-int delete_container(const Options& options) {
-    check_container_id(options.id);
+int delete_container(const Globals& globals, Walker& walker) {
+    bool force = false;
+    for (std::string name; walker.next_option(name);) {
+        if (name != "-f" && name != "--force") walker.unknown();
+        force = walker.flag();
+    }
+    walker.need_exactly(1);
+    const std::string& id = walker.arguments()[0];
+    check_container_id(id);
     UniqueFd root;
     std::optional<StateDir> dir;
     try {
-        root = open_root(options.root, false);
+        root = open_root(globals.root, false);
         if (root) sweep_unborn(root);
-        dir = StateDir::open(root, options.id);
+        dir = StateDir::open(root, id);
     } catch (const Error& e) {
-        if (options.force && e.kind() == ErrorKind::not_found) return 0;
+        if (force && e.kind() == ErrorKind::not_found) return 0;
         throw;
     }
     std::optional<Record> record;
@@ -97,14 +102,15 @@ int delete_container(const Options& options) {
     }
     const bool shim_alive = dir->locked_by_other();
     if (record) {
-        const std::string status = current_status(*record, shim_alive);
-        if (!options.force && (status != "stopped" || shim_alive)) {
-            throw Error(ErrorKind::invalid, "cannot delete container " + options.id + " that is not stopped: " + status)
+        const std::string status = dir->status(*record);
+        // A created container is killed without being asked twice: nothing of its own has run yet.
+        if (!force && ((status != "stopped" && status != "created") || shim_alive)) {
+            throw Error(ErrorKind::invalid, "cannot delete container " + id + " that is not stopped: " + status)
                 .with_remedy("--force kills it first");
         }
-        if (options.force || !shim_alive) kill_all_of(*dir, *record);
+        kill_all_of(*dir, *record);
     }
-    if (!wait_for_lock(*dir, record, options.id)) return 0;
+    if (!wait_for_lock(*dir, record, id)) return 0;
     if (record) {
         // Read again: the shim may have made its cgroups between our first look and its end.
         kill_all_of(*dir, *record);
@@ -120,10 +126,21 @@ int delete_container(const Options& options) {
                 }
             }
         }
-        run_poststop(*record);
+        run_poststop(*dir, *record);
     }
     dir->remove();
     return 0;
 }
+
+}  // namespace
+
+const Verb delete_verb{
+    "delete", "  delete [--force] ID                remove what is left of a container; --force kills it first\n",
+    "Usage: locald-shim [OPTION...] delete [-f|--force] ID\n"
+    "\n"
+    "Removes the cgroup and the state of a container that has ended, that was never started or whose runtime was\n"
+    "killed.\n"
+    "  -f, --force   kill it first when it runs; an unknown id is no error\n",
+    delete_container};
 
 }  // namespace locald::shim

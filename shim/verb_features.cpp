@@ -7,7 +7,11 @@
 
 namespace locald::shim {
 
-int show_features() {
+namespace {
+
+int show_features(const Globals&, Walker& walker) {
+    for (std::string name; walker.next_option(name);) walker.unknown();
+    walker.need_exactly(0);
     using Json = nlohmann::ordered_json;
     const Json seccomp{
         {"enabled", true},
@@ -40,5 +44,14 @@ int show_features() {
     print(features.dump(4) + "\n");
     return 0;
 }
+
+}  // namespace
+
+const Verb features_verb{
+    "features", "  features                           print what this runtime can do, as JSON\n",
+    "Usage: locald-shim features\n"
+    "\n"
+    "Prints what this runtime was built to do, in the form of the runtime specification's features document.\n",
+    show_features};
 
 }  // namespace locald::shim

@@ -12,20 +12,31 @@
 
 namespace locald::shim {
 
-int kill_container(const Options& options) {
-    check_container_id(options.id);
-    const int number = parse_signal(options.signal);
-    const posix::UniqueFd root = open_root(options.root, false);
-    StateDir dir = StateDir::open(root, options.id);
+namespace {
+
+int kill_container(const Globals& globals, Walker& walker) {
+    bool all = false;
+    for (std::string name; walker.next_option(name);) {
+        if (name != "-a" && name != "--all") walker.unknown();
+        all = walker.flag();
+    }
+    walker.need_at_least(1);
+    walker.need_at_most(2);
+    const auto& arguments = walker.arguments();
+    const std::string& id = arguments[0];
+    check_container_id(id);
+    const int number = parse_signal(arguments.size() > 1 ? arguments[1] : "TERM");
+    const posix::UniqueFd root = open_root(globals.root, false);
+    StateDir dir = StateDir::open(root, id);
     const Record record = dir.read();
     const posix::UniqueFd process = open_process(record);
     if (!process) {
-        if (options.all) return 0;
-        throw Error(ErrorKind::invalid, options.id + ": container not running");
+        if (all) return 0;
+        throw Error(ErrorKind::invalid, id + ": container not running");
     }
-    if (!options.all) {
+    if (!all) {
         if (!posix::pidfd_send_signal(process, number)) {
-            throw Error(ErrorKind::invalid, options.id + ": container not running");
+            throw Error(ErrorKind::invalid, id + ": container not running");
         }
         return 0;
     }
@@ -45,5 +56,15 @@ int kill_container(const Options& options) {
     if (processes.empty()) posix::pidfd_send_signal(process, number);
     return 0;
 }
+
+}  // namespace
+
+const Verb kill_verb{
+    "kill", "  kill ID [SIGNAL]                   send a signal (default TERM) to the container's first process\n",
+    "Usage: locald-shim [OPTION...] kill [-a|--all] ID [SIGNAL]\n"
+    "\n"
+    "Sends SIGNAL (a name with or without SIG, or a number; default TERM) to the container's first process.\n"
+    "  -a, --all   to every process of the container\n",
+    kill_container};
 
 }  // namespace locald::shim

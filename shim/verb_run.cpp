@@ -1,55 +1,34 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-
-#include "core/base/error.hpp"
-#include "core/posix/syscalls.hpp"
-#include "shim/container.hpp"
+#include "shim/make_container.hpp"
 #include "shim/verbs.hpp"
 
 namespace locald::shim {
 
 namespace {
 
-/// A descriptor that the command line names must be there, and must not reach the container's program.
-void take_over(int fd, const char* option) {
-    if (fd < 0) return;
-    if (fd <= STDERR_FILENO) {
-        throw Error(ErrorKind::invalid, std::string(option) + " " + std::to_string(fd) + ": is a standard stream");
-    }
-    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) throw_errno(errno, option, " ", std::to_string(fd));
+int run_container(const Globals& globals, Walker& walker) {
+    return make_container(parse_make(globals, walker, false), false);
 }
 
 }  // namespace
 
-int run_bundle(const Options& options) {
-    Reporter report(-1);
-    try {
-        take_over(options.report_fd, "--report-fd");
-        report = Reporter(options.report_fd);
-        take_over(options.console_fd, "--console-fd");
-        for (unsigned i = 0; i < options.preserve_fds; ++i) {
-            const int fd = static_cast<int>(3 + i);
-            if (::fcntl(fd, F_GETFD) < 0) {
-                throw_errno(errno, "unable to stat preserved-fd ", std::to_string(i), " (of ",
-                            std::to_string(options.preserve_fds), ")");
-            }
-        }
-        posix::cloexec_from(3 + options.preserve_fds);
-        Container container(options, report);
-        const Ending ending = container.run();
-        report.exited(ending.exit_code(), ending.signal, ending.oom);
-        return ending.exit_code();
-    } catch (const Error& e) {
-        const int code = exit_code_of(e);
-        report.error(e, code);
-        return code;
-    } catch (const std::exception& e) {
-        report.error(Error(ErrorKind::system, e.what()), 125);
-        return 125;
-    }
-}
+const Verb run_verb{
+    "run", "  run [-d] ID                        create and start a container; in the foreground also remove it\n",
+    "Usage: locald-shim [OPTION...] run [OPTION...] ID\n"
+    "\n"
+    "Creates and starts the container of the bundle; without --detach waits for its end and removes it. Signals are\n"
+    "forwarded.\n"
+    "\n"
+    "  -d, --detach               come back when the program runs\n"
+    "      --keep                 leave the state for `delete` when the container has ended\n"
+    "  -b, --bundle PATH          the bundle directory (default: the current one)\n"
+    "  -f, --config FILE          another configuration than config.json\n"
+    "      --console-socket PATH  a listening unix socket that is sent the pty master\n"
+    "      --pid-file FILE        write the process id of the container's first process there\n"
+    "      --pidfd-socket PATH    a listening unix socket that is sent the first process's pidfd\n"
+    "      --preserve-fds N       hand descriptors 3 ... 2+N to the container as well\n"
+    "      --no-pivot             use chroot where pivot_root is impossible (root on a ramdisk)\n"
+    "      --no-new-keyring       keep the caller's session keyring\n"
+    "      --no-subreaper         accepted; this runtime never becomes one\n",
+    run_container};
 
 }  // namespace locald::shim

@@ -1,19 +1,29 @@
 #pragma once
 
-#include "shim/options.hpp"
+#include <string>
+#include <string_view>
+
+#include "shim/command_line.hpp"
 
 namespace locald::shim {
 
-// One function a verb; each returns the exit code and throws Error.
+/// One word of the command line. Its file verb_<name>.cpp has the options, the help and the deed.
+struct Verb {
+    std::string_view name;
+    const char* summary;  ///< its lines in the general help; empty: not listed
+    const char* help;
+    /// Does it; returns the exit code and throws UsageError or Error.
+    int (*run)(const Globals& globals, Walker& walker);
+    int usage_exit_code = 2;
+};
 
-int run_bundle(const Options& options);
-int show_state(const Options& options);
-int list_containers(const Options& options);
-int kill_container(const Options& options);
-int delete_container(const Options& options);
-int show_features();
-/// The tiny init behind `--init`: see init.cpp.
-int run_init(const std::vector<std::string>& command);
+// Each in its own file; the table of them is verbs.cpp.
+extern const Verb bundle_verb, create_verb, run_verb, start_verb, state_verb, list_verb, kill_verb, delete_verb,
+    features_verb, init_verb;
+
+/// Runs the command line (argv without the program's name). Every error ends up as one line on standard error and in
+/// the log. @return the exit code
+int run_command_line(const std::vector<std::string>& words);
 
 /// Writes all of `text` to standard output.
 void print(const std::string& text);

@@ -11,6 +11,7 @@
 #include "core/posix/syscalls.hpp"
 #include "shim/in_root.hpp"
 #include "shim/signals.hpp"
+#include "shim/start_socket.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace {
@@ -27,7 +28,7 @@ Record sample() {
     record.shim_pid = 41;
     record.shim_start_time = 76;
     record.cgroups = {"/sys/fs/cgroup/web"};
-    record.hooks = "{}";
+    record.poststop = true;
     return record;
 }
 
@@ -37,6 +38,8 @@ TEST(StateRecord, ComesBackAsItWent) {
     EXPECT_EQ(back.state.bundle, "/b \"x\"");
     EXPECT_EQ(back.state.annotations.at("k"), "v");
     EXPECT_EQ(back.cgroups, sample().cgroups);
+    EXPECT_TRUE(back.poststop);
+    EXPECT_FALSE(back.poststart);
 }
 
 TEST(StateRecord, RefusesHalfAFile) {
@@ -79,15 +82,59 @@ TEST(StateDir, SweepsWhatADeadProcessHalfMade) {
     EXPECT_TRUE(std::filesystem::exists(dir / ".seccomp"));
 }
 
+TEST(StateDir, TellsCreatedFromRunningByWhoWaits) {
+    const TempDir dir;
+    const auto root = posix::open(dir.path(), O_RDONLY | O_DIRECTORY);
+    StateDir mine = StateDir::create(root, "web");
+    Record record = sample();
+    record.state.status = "created";
+    record.state.pid = ::getpid();
+    record.start_time = process_start_time(::getpid()).value();
+    auto listener = listen_for_start(mine.handle());
+    EXPECT_EQ(mine.status(record), "created");
+    EXPECT_EQ(mine.status(record), "created");
+    listener.reset();
+    EXPECT_EQ(mine.status(record), "running");
+    ++record.start_time;
+    EXPECT_EQ(mine.status(record), "stopped");
+    mine.remove();
+}
+
+TEST(StateDir, KeepsWhatLaterVerbsNeedOfTheConfiguration) {
+    const TempDir dir;
+    const auto root = posix::open(dir.path(), O_RDONLY | O_DIRECTORY);
+    StateDir mine = StateDir::create(root, "web");
+    oci::Spec spec;
+    spec.oci_version = "1.3.0";
+    spec.process.emplace().args = {"/bin/true"};
+    spec.process->cwd = "/";
+    spec.linux_.emplace().namespaces = {{"pid", ""}, {"network", "/n"}};
+    spec.linux_->masked_paths = {"/proc/kcore"};
+    spec.hooks.emplace().poststop = {{"/bin/h", {}, {}, 3}};
+    mine.keep_spec(spec);
+    mine.keep_filter(std::string("\0\1", 2));
+    const oci::Spec back = StateDir::open(root, "web").read_spec();
+    EXPECT_EQ(back.process->args, spec.process->args);
+    EXPECT_EQ(back.linux_->namespaces.at(1).path, "/n");
+    EXPECT_TRUE(back.linux_->masked_paths.empty());
+    EXPECT_EQ(back.hooks->poststop.at(0).timeout, 3);
+    EXPECT_EQ(mine.read_filter(), std::string("\0\1", 2));
+    mine.remove();
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
 TEST(Process, IsKnownByItsStartTimeToo) {
+    const TempDir dir;
+    const auto root = posix::open(dir.path(), O_RDONLY | O_DIRECTORY);
+    StateDir state = StateDir::create(root, "web");
     Record record = sample();
     record.state.pid = ::getpid();
     record.start_time = process_start_time(::getpid()).value();
     EXPECT_TRUE(open_process(record));
-    EXPECT_EQ(current_status(record, true), "running");
+    EXPECT_EQ(state.status(record), "running");
     ++record.start_time;  // the number was given to another process
     EXPECT_FALSE(open_process(record));
-    EXPECT_EQ(current_status(record, false), "stopped");
+    EXPECT_EQ(state.status(record), "stopped");
     EXPECT_FALSE(process_start_time(0));
 }
 

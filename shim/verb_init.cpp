@@ -43,9 +43,11 @@ bool reap_all(pid_t child, int& status) {
     }
 }
 
-}  // namespace
-
-int run_init(const std::vector<std::string>& command) {
+int run_init(const Globals&, Walker& walker) {
+    walker.stop_at_argument();
+    for (std::string name; walker.next_option(name);) walker.unknown();
+    const auto& command = walker.arguments();
+    if (command.empty()) walker.refuse("init: a command is missing");
     ::signal(SIGCHLD, SIG_DFL);
     if (::getpid() != 1) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     sigset_t all;
@@ -68,5 +70,15 @@ int run_init(const std::vector<std::string>& command) {
     }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
+
+}  // namespace
+
+const Verb init_verb{
+    "init",
+    "  init -- COMMAND [ARGUMENT...]      run COMMAND, forward signals to it and reap orphans (first process inside)\n",
+    "Usage: locald-shim init -- COMMAND [ARGUMENT...]\n"
+    "\n"
+    "Runs COMMAND as a child, forwards every signal to it, reaps orphans and ends with its exit status.\n",
+    run_init};
 
 }  // namespace locald::shim

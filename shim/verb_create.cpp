@@ -1,0 +1,31 @@
+#include "shim/make_container.hpp"
+#include "shim/verbs.hpp"
+
+namespace locald::shim {
+
+namespace {
+
+int create_container(const Globals& globals, Walker& walker) {
+    return make_container(parse_make(globals, walker, true), false);
+}
+
+}  // namespace
+
+const Verb create_verb{
+    "create", "  create ID                          make a container up to its program, which `start` then runs\n",
+    "Usage: locald-shim [OPTION...] create [OPTION...] ID\n"
+    "\n"
+    "Makes the container of the bundle. Standard input, output and error are the container's.\n"
+    "\n"
+    "  -b, --bundle PATH          the bundle directory (default: the current one)\n"
+    "  -f, --config FILE          another configuration than config.json\n"
+    "      --console-socket PATH  a listening unix socket that is sent the pty master\n"
+    "      --pid-file FILE        write the process id of the container's first process there\n"
+    "      --pidfd-socket PATH    a listening unix socket that is sent the first process's pidfd\n"
+    "      --preserve-fds N       hand descriptors 3 ... 2+N to the container as well\n"
+    "      --no-pivot             use chroot where pivot_root is impossible (root on a ramdisk)\n"
+    "      --no-new-keyring       keep the caller's session keyring\n"
+    "      --no-subreaper         accepted; this runtime never becomes one\n",
+    create_container};
+
+}  // namespace locald::shim

@@ -1,0 +1,89 @@
+#include <poll.h>
+#include <signal.h>
+
+#include <cerrno>
+
+#include "core/base/error.hpp"
+#include "core/posix/syscalls.hpp"
+#include "core/base/text.hpp"
+#include "shim/hooks.hpp"
+#include "shim/report.hpp"
+#include "shim/start_socket.hpp"
+#include "shim/state.hpp"
+#include "shim/sync.hpp"
+#include "shim/verbs.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+void check_startable(StateDir& dir, const Record& record) {
+    const std::string status = dir.status(record);
+    if (status == "created") return;
+    std::string text = "cannot start a container in the " + status + " state";
+    if (status == "stopped") text = "cannot start a container that has stopped";
+    if (status == "running") text = "cannot start an already running container";
+    throw Error(ErrorKind::invalid, dir.id() + ": " + text);
+}
+
+void end(const UniqueFd& process) {
+    if (!process) return;
+    posix::pidfd_send_signal(process, SIGKILL);
+    pollfd watched{process.get(), POLLIN, 0};
+    while (::poll(&watched, 1, 5000) < 0 && errno == EINTR) {
+    }
+}
+
+/// Sees the waiting process through to its program. End of file is execve, which closes the socket; what fails before
+/// says so.
+void let_go(const UniqueFd& socket) {
+    send(socket, Sync::execute);
+    const Reporter report(-1);
+    Message message;
+    while (receive(socket, message)) {
+        if (message.kind == Sync::failed) throw error_of(message);
+        if (message.kind == Sync::warning) report.warning(message.payload);
+    }
+}
+
+int start_container(const Globals& globals, Walker& walker) {
+    for (std::string name; walker.next_option(name);) walker.unknown();
+    walker.need_exactly(1);
+    const std::string& id = walker.arguments()[0];
+    check_container_id(id);
+    StateDir dir = StateDir::open(open_root(globals.root, false), id);
+    check_startable(dir, dir.read());
+    dir.wait_for_lock();
+    Record record = dir.read();
+    check_startable(dir, record);
+    if (!record.process) {
+        throw Error(ErrorKind::invalid, "start " + id + ": process property must not be empty")
+            .with_remedy("the configuration it was created from has no process; create it from one that has");
+    }
+    const UniqueFd process = open_process(record);
+    const UniqueFd socket = connect_to_waiting(dir.handle());
+    if (!process || !socket) throw Error(ErrorKind::invalid, id + ": cannot start a container that has stopped");
+    let_go(socket);
+    record.state.status = "running";
+    dir.write(record);
+    if (!record.poststart) return 0;
+    try {
+        run_hooks(dir.read_spec().hooks->poststart, "poststart", oci::to_hook_json(record.state));
+    } catch (const Error&) {
+        end(process);
+        throw;
+    }
+    return 0;
+}
+
+}  // namespace
+
+const Verb start_verb{"start", "  start ID                           run the program of a created container\n",
+                      "Usage: locald-shim [OPTION...] start ID\n"
+                      "\n"
+                      "Runs the program of a container that `create` made.\n",
+                      start_container};
+
+}  // namespace locald::shim

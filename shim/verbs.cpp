@@ -1,0 +1,212 @@
+#include "shim/verbs.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "core/base/error.hpp"
+#include "core/base/version.hpp"
+#include "shim/log.hpp"
+
+namespace locald::shim {
+
+namespace {
+
+constexpr std::array verbs{
+    &bundle_verb, &create_verb, &start_verb,  &run_verb,      &state_verb,
+    &list_verb,   &kill_verb,   &delete_verb, &features_verb, &init_verb,
+};
+
+constexpr const char* help_head =
+    "locald-shim is an OCI runtime: one static program that starts containers and leaves nothing behind.\n"
+    "\n"
+    "Usage: locald-shim [OPTION...] VERB [ARGUMENT...]\n"
+    "\n";
+
+constexpr const char* help_tail =
+    "\n"
+    "  --root DIR             where states are kept (default: /run/locald/0 for root; for others\n"
+    "                         $XDG_RUNTIME_DIR/locald, else /tmp/locald-<uid>)\n"
+    "  --log FILE             append errors and warnings to FILE as well (also file:FILE, journald:NAME, syslog:NAME)\n"
+    "  --log-format FORMAT    text or json (default: text)\n"
+    "  --log-level LEVEL      error, warning or debug (default: warning)\n"
+    "  --debug                the same as --log-level debug\n"
+    "  --systemd-cgroup       let systemd make the cgroup; cgroupsPath is slice:prefix:name\n"
+    "  --cgroup-manager NAME  cgroupfs, systemd or disabled (default: cgroupfs)\n"
+    "  --rootless VALUE       auto, true or false; kept for other runtimes' callers, the rights decide\n"
+    "  --criu FILE            the criu program that checkpoint and restore use (default: found in PATH)\n"
+    "  --shim-version         print the version alone\n"
+    "  -v, --version          print version, commit and the version of the runtime specification\n"
+    "  -h, --help             print this; after a verb, print its help\n"
+    "\n"
+    "Exit codes: run, bundle and exec end with the container's own, 128+n when signal n killed it. Failures of the\n"
+    "runtime: bundle 125 (126 the program cannot be executed, 127 it was not found), exec 255, all others 1; 2 wrong\n"
+    "arguments.\n";
+
+std::string general_help() {
+    std::string text = help_head;
+    for (const Verb* verb : verbs) text += verb->summary;
+    return text + help_tail;
+}
+
+void complain(const std::string& text) {
+    const std::string line = "locald-shim: " + text + "\n";
+    static_cast<void>(::write(STDERR_FILENO, line.data(), line.size()) >= 0);
+    log(LogLevel::error, text);
+}
+
+/// What --help, --version and their like print instead of a verb's deed; empty: none was asked for.
+struct Parsed {
+    Globals globals;
+    std::string text;
+    std::size_t at = 0;  ///< of the verb
+};
+
+std::string version_text() {
+    return "locald-shim version " + std::string(version) + "\ncommit: " + std::string(commit) + "\nspec: 1.3.0\n";
+}
+
+class GlobalReader {
+public:
+    explicit GlobalReader(const std::vector<std::string>& words) : words_(words) {}
+
+    Parsed read() {
+        for (; at_ < words_.size() && words_[at_].starts_with('-'); ++at_) {
+            take();
+            if (!parsed_.text.empty()) return std::move(parsed_);
+        }
+        parsed_.at = at_;
+        return std::move(parsed_);
+    }
+
+private:
+    void take() {
+        const std::string& word = words_[at_];
+        const auto equals = word.find('=');
+        name_ = word.substr(0, equals);
+        has_value_ = equals != std::string::npos;
+        value_ = has_value_ ? word.substr(equals + 1) : std::string();
+        Globals& globals = parsed_.globals;
+        if (name_ == "--root") {
+            globals.root = value();
+            if (globals.root.empty()) throw UsageError("option --root: the directory is empty");
+            if (globals.root == "/") throw UsageError("Option --root argument should not be set to /");
+        } else if (name_ == "--log") {
+            globals.log = value();
+        } else if (name_ == "--log-format") {
+            const std::string format = value();
+            if (format != "json" && format != "text") throw UsageError("invalid log-format: " + format);
+            globals.log_json = format == "json";
+        } else if (name_ == "--log-level") {
+            const std::string level = value();
+            if (level != "error" && level != "warning" && level != "debug") {
+                throw UsageError("unknown log level " + level);
+            }
+            globals.debug = level == "debug";
+        } else if (name_ == "--debug") {
+            globals.debug = flag();
+        } else if (name_ == "--systemd-cgroup") {
+            globals.systemd_cgroup = flag();
+        } else if (name_ == "--cgroup-manager") {
+            take_manager(value());
+        } else if (name_ == "--rootless") {
+            globals.rootless = value();
+            if (globals.rootless != "auto" && globals.rootless != "true" && globals.rootless != "false") {
+                throw UsageError("option --rootless: expected auto, true or false, got \"" + globals.rootless + "\"");
+            }
+        } else if (name_ == "--criu") {
+            globals.criu = value();
+        } else if (name_ == "--shim-version") {
+            parsed_.text = std::string(version) + "\n";
+        } else if (name_ == "--version" || name_ == "-v") {
+            parsed_.text = version_text();
+        } else if (name_ == "--help" || name_ == "-h") {
+            parsed_.text = general_help();
+        } else {
+            throw UsageError("unknown option " + word);
+        }
+    }
+
+    void take_manager(const std::string& manager) {
+        if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled") {
+            throw UsageError("option --cgroup-manager: expected cgroupfs, systemd or disabled, got \"" + manager +
+                             "\"");
+        }
+        parsed_.globals.systemd_cgroup = manager == "systemd";
+        parsed_.globals.cgroups_disabled = manager == "disabled";
+    }
+
+    std::string value() {
+        if (has_value_) return value_;
+        if (++at_ >= words_.size()) throw UsageError("option " + name_ + " needs a value");
+        return words_[at_];
+    }
+
+    bool flag() const {
+        if (!has_value_ || value_ == "true") return true;
+        if (value_ == "false") return false;
+        throw UsageError("option " + name_ + " takes no value but true or false");
+    }
+
+    const std::vector<std::string>& words_;
+    std::size_t at_ = 0;
+    Parsed parsed_;
+    std::string name_, value_;
+    bool has_value_ = false;
+};
+
+const Verb& find_verb(const std::string& name) {
+    for (const Verb* verb : verbs) {
+        if (verb->name == name) return *verb;
+    }
+    throw UsageError("unknown verb \"" + name + "\"");
+}
+
+int dispatch(const std::vector<std::string>& words) {
+    const Parsed parsed = GlobalReader(words).read();
+    if (!parsed.text.empty()) {
+        print(parsed.text);
+        return 0;
+    }
+    if (parsed.at == words.size()) throw UsageError("a verb is missing");
+    if (words[parsed.at] == "help") {
+        print(parsed.at + 1 < words.size() ? find_verb(words[parsed.at + 1]).help : general_help());
+        return 0;
+    }
+    const Verb& verb = find_verb(words[parsed.at]);
+    if (!parsed.globals.log.empty()) open_log(parsed.globals.log, parsed.globals.log_json, parsed.globals.debug);
+    Walker walker(words, parsed.at + 1, std::string(verb.name), verb.usage_exit_code);
+    try {
+        return verb.run(parsed.globals, walker);
+    } catch (const HelpWanted&) {
+        print(verb.help);
+        return 0;
+    }
+}
+
+}  // namespace
+
+void print(const std::string& text) {
+    std::string_view rest = text;
+    while (!rest.empty()) {
+        const ssize_t n = ::write(STDOUT_FILENO, rest.data(), rest.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw_errno(errno, "write to standard output");
+        rest.remove_prefix(static_cast<std::size_t>(n));
+    }
+}
+
+int run_command_line(const std::vector<std::string>& words) {
+    try {
+        return dispatch(words);
+    } catch (const UsageError& e) {
+        complain(std::string(e.what()) + "; `locald-shim --help` shows the usage");
+        return e.exit_code();
+    } catch (const std::exception& e) {
+        complain(e.what());
+        return 1;
+    }
+}
+
+}  // namespace locald::shim

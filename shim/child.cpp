@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -170,22 +171,23 @@ private:
         if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         live_on();
         end_by_signal();
-        const UniqueFd listener(::fcntl(plan_.start_fd, F_DUPFD_CLOEXEC, first_own()));
-        if (!listener) throw_errno(errno, "keep the start socket");
         send(sync_, Sync::parked);
-        close_all_but(listener);
-        sync_ = await_start(listener);
+        close_all_but({plan_.start_fd, plan_.seccomp_agent.get()});
+        sync_ = await_start(UniqueFd(plan_.start_fd));
         return filter;
     }
 
-    int first_own() const noexcept { return static_cast<int>(3 + plan_.preserve_fds); }
-
-    /// The handles that own what is closed here are never destroyed: the program replaces them, or _exit ends them.
-    void close_all_but(const UniqueFd& kept) const {
-        const auto first = static_cast<unsigned>(first_own());
-        const auto at = static_cast<unsigned>(kept.get());
-        if (at > first) ::close_range(first, at - 1, 0);
-        ::close_range(at + 1, ~0U, 0);
+    /// The handles that own what is closed are never destroyed: the program replaces them, or _exit ends them.
+    void close_all_but(std::vector<int> kept) const {
+        std::sort(kept.begin(), kept.end());
+        unsigned first = 3 + plan_.preserve_fds;
+        for (const int fd : kept) {
+            if (fd < static_cast<int>(first)) continue;
+            const auto at = static_cast<unsigned>(fd);
+            if (at > first) ::close_range(first, at - 1, 0);
+            first = at + 1;
+        }
+        ::close_range(first, ~0U, 0);
     }
 
     /// The parent is about to end by plan: its end must not be ours.

@@ -96,6 +96,7 @@ std::optional<Ending> Container::run() {
 
 /// From here on the container is no longer ours to remove.
 void Container::leave() {
+    net_devices_.keep();
     if (!options_.pidfd_socket.empty()) {
         posix::send_fd(connect_to(options_.pidfd_socket, "--pidfd-socket"), "pidfd", child_.process);
     }

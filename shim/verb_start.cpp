@@ -4,8 +4,8 @@
 #include <cerrno>
 
 #include "core/base/error.hpp"
-#include "core/posix/syscalls.hpp"
 #include "core/base/text.hpp"
+#include "core/posix/syscalls.hpp"
 #include "shim/hooks.hpp"
 #include "shim/report.hpp"
 #include "shim/start_socket.hpp"

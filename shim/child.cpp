@@ -1,25 +1,21 @@
 #include "shim/child.hpp"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <exception>
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
-#include "shim/capabilities.hpp"
 #include "shim/devices.hpp"
 #include "shim/hooks.hpp"
 #include "shim/in_root.hpp"
@@ -28,6 +24,7 @@
 #include "shim/network.hpp"
 #include "shim/process.hpp"
 #include "shim/procfs.hpp"
+#include "shim/program.hpp"
 #include "shim/rootfs.hpp"
 #include "shim/seccomp_agent.hpp"
 #include "shim/seccomp_packet.hpp"
@@ -48,7 +45,7 @@ public:
         : plan_(plan), spec_(plan.spec), config_(*plan.spec.linux_), process_(process_of(plan.spec)), sync_(sync) {}
 
     [[noreturn]] void run() {
-        die_with_parent();
+        die_with_parent(sync_);
         if (::setsid() < 0) throw_errno(errno, "make a session");
         enter_namespaces();
         build_root();
@@ -68,11 +65,6 @@ private:
 
     bool fresh(std::uint64_t flag) const noexcept { return plan_.namespaces.is_new(flag); }
 
-    void die_with_parent() const {
-        if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) throw_errno(errno, "set the parent-death signal");
-        check_peer(sync_);  // the parent that died before this line sends no signal any more
-    }
-
     void enter_namespaces() {
         if (fresh(CLONE_NEWUSER)) wait_for(sync_, Sync::mapped);
         join_remaining(plan_.namespaces);
@@ -90,7 +82,7 @@ private:
             open_bind_sources(plan_.mounts);
             root_ = mount_root(spec_, plan_.bundle);
             become_namespace_root();
-            die_with_parent();  // a change of ids clears it
+            die_with_parent(sync_);  // a change of ids clears it
         } else {
             root_ = mount_root(spec_, plan_.bundle);
             open_bind_sources(plan_.mounts);
@@ -190,11 +182,6 @@ private:
         ::close_range(first, ~0U, 0);
     }
 
-    /// The parent is about to end by plan: its end must not be ours.
-    static void live_on() {
-        if (::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0) throw_errno(errno, "clear the parent-death signal");
-    }
-
     /// A container that waits ends by the signals that would end its program. The first process of a pid namespace gets
     /// only those that it handles.
     static void end_by_signal() {
@@ -214,86 +201,27 @@ private:
         run_hooks(spec_.hooks->start_container, "startContainer", oci::to_hook_json(plan_.state));
     }
 
-    void warn(const std::vector<std::string>& texts) const {
-        for (const auto& text : texts) send(sync_, Sync::warning, text);
-    }
-
-    /// From root of the container to its user. Nothing after this line has more rights than the program will have.
     Execution become_user(const std::string& filter) {
-        set_rlimits(process_.rlimits);
-        if (process_.scheduler) set_scheduler(*process_.scheduler);
-        if (process_.io_priority) set_io_priority(*process_.io_priority);
-        if (config_.personality) set_personality(*config_.personality);
-        if (config_.memory_policy) set_memory_policy(*config_.memory_policy);
-        if (plan_.new_keyring) new_session_keyring(plan_.state.id);
-        own_standard_streams(process_.user);
-        CapabilitySets sets;
-        std::vector<std::string> warnings;
-        if (process_.capabilities) sets = parse_capabilities(*process_.capabilities, warnings);
-        warn(warnings);
-        // Entered with root's rights first; where root may not look (a network file system) the user tries again.
-        const bool entered = try_working_directory();
-        drop_bounding(sets);
-        set_user(process_.user);
-        if (!entered) enter_working_directory(process_.cwd);
-        if (plan_.fate == Fate::foreground) {
-            die_with_parent();
-        } else {
-            live_on();
-        }
-        posix::cloexec_from(3 + plan_.preserve_fds);
-        // The filter may forbid any call: what can be done before it is loaded is done before.
-        Execution execution = prepare_execution(process_);
-        reset_signals();
-        if (process_.no_new_privileges) {
-            apply_capabilities(sets);
-            set_no_new_privileges();
-            load(filter);
-        } else {
-            // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it goes before the last rights do.
-            raise_permitted();
-            load(filter);
-            apply_capabilities(sets);
-        }
+        Execution execution =
+            become_program({process_, config_, plan_.new_keyring ? plan_.state.id : std::string(), plan_.preserve_fds,
+                            [this] {
+                                if (plan_.fate == Fate::foreground) {
+                                    die_with_parent(sync_);
+                                } else {
+                                    live_on();
+                                }
+                            },
+                            [this](const std::string& text) { send(sync_, Sync::warning, text); },
+                            filter.empty() ? std::function<void()>() : [&] { load(filter); }});
         plan_.executing.set();
         return execution;
     }
 
-    bool try_working_directory() const {
-        try {
-            enter_working_directory(process_.cwd);
-            return true;
-        } catch (const Error& e) {
-            if (e.os_errno() == EACCES) return false;
-            throw;
-        }
-    }
-
     void load(const std::string& filter) {
-        if (filter.empty()) return;
         const auto packet = unpack_filter(filter);
         plan_.state.pid = packet.pid;  // as the runtime sees it, not as we do
         load_seccomp_for_agent(packet.filter, plan_.seccomp_agent, seccomp_agent_message(spec_, plan_.state));
         plan_.seccomp_agent.reset();
-    }
-
-    /// setresuid cleared the effective set and, by KEEPCAPS, left the permitted one.
-    static void raise_permitted() {
-        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-        std::array<__user_cap_data_struct, 2> data{};
-        if (::syscall(SYS_capget, &header, data.data()) != 0) throw_errno(errno, "read capabilities");
-        for (auto& word : data) word.effective = word.permitted;
-        if (::syscall(SYS_capset, &header, data.data()) != 0) throw_errno(errno, "raise capabilities");
-    }
-
-    /// The program starts with every signal at its default and none blocked, whatever our caller ignored.
-    static void reset_signals() {
-        for (int number = 1; number < NSIG; ++number) {
-            if (number != SIGKILL && number != SIGSTOP) ::signal(number, SIG_DFL);
-        }
-        sigset_t none;
-        ::sigemptyset(&none);
-        ::sigprocmask(SIG_SETMASK, &none, nullptr);
     }
 
     ChildPlan& plan_;

@@ -2,6 +2,7 @@
 
 usage: python3 -m tests.e2e.report tests.e2e [PATTERN...]        every test_*.py of the folder
        python3 -m tests.e2e.report tests.e2e.no_backend          one module
+       python3 -m tests.e2e.report tests.guest [PATTERN...]      the folder of another part
 A pattern is part of a test's name.
 """
 
@@ -13,7 +14,7 @@ import traceback
 import unittest
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 
 
 class Reporter(unittest.TestResult):
@@ -26,7 +27,7 @@ class Reporter(unittest.TestResult):
 
     @staticmethod
     def name(test):
-        return test.id().removeprefix("tests.e2e.")
+        return test.id().removeprefix("tests.e2e.").removeprefix("tests.")
 
     def tell(self, test, result, text=""):
         self.out.write(json.dumps({"test": self.name(test), "result": result, "text": text}) + "\n")
@@ -78,8 +79,9 @@ def main():
     os.dup2(2, 1)
     target, patterns = sys.argv[1], sys.argv[2:]
     loader = unittest.TestLoader()
-    if target == "tests.e2e":
-        names = sorted(f"tests.e2e.{path.stem}" for path in HERE.glob("test_*.py"))
+    folder = TESTS.joinpath(*target.split(".")[1:])
+    if folder.is_dir():
+        names = sorted(f"{target}.{path.stem}" for path in folder.glob("test_*.py"))
         suite = loader.loadTestsFromNames(names)
     else:
         suite = loader.loadTestsFromName(target)

@@ -16,6 +16,7 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/bind_sources.hpp"
 #include "shim/devices.hpp"
 #include "shim/hooks.hpp"
 #include "shim/in_root.hpp"
@@ -79,13 +80,13 @@ private:
         isolate_mounts(spec_);
         if (in_user_namespace) {
             // The sources may lie where only the caller himself may look: they are opened before his id is given up.
-            open_bind_sources(plan_.mounts);
+            more_descriptors_.emplace(plan_.mounts.size());
+            plan_.bind_sources->open(plan_.mounts);
             root_ = mount_root(spec_, plan_.bundle);
             become_namespace_root();
             die_with_parent(sync_);  // a change of ids clears it
         } else {
             root_ = mount_root(spec_, plan_.bundle);
-            open_bind_sources(plan_.mounts);
         }
         if (fresh(CLONE_NEWNET)) bring_loopback_up();
         if (!spec_.hostname.empty() && ::sethostname(spec_.hostname.data(), spec_.hostname.size()) != 0) {
@@ -118,6 +119,7 @@ private:
         if (!config_.net_devices.empty()) enter_cgroups();  // they come before it: a sysctl may name one
         make_mounts(plan_.mounts, MountPlace{root_, [this] { enter_cgroups(); }, plan_.namespaces.has(CLONE_NEWCGROUP),
                                              [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
+        more_descriptors_.reset();
         if (!sysctls_written_ && !config_.sysctl.empty()) write_sysctls_by(make_own_procfs());
         if (wants_devices(spec_)) make_devices(root_, spec_, plan_.namespaces.has(CLONE_NEWUSER));
         if (process_.terminal) {
@@ -230,6 +232,7 @@ private:
     const oci::Process& process_;
     UniqueFd& sync_;
     UniqueFd root_;
+    std::optional<MoreDescriptors> more_descriptors_;  ///< while the sources of all binds are open
     Terminal terminal_;
     bool has_cgroup_namespace_ = false;
     bool sysctls_written_ = false;

@@ -12,6 +12,8 @@
 
 namespace locald::shim {
 
+class BindSources;
+
 /// All that the container's first process needs to know; made by the parent before it exists.
 struct ChildPlan {
     const oci::Spec& spec;
@@ -28,6 +30,7 @@ struct ChildPlan {
     unsigned preserve_fds = 0;   ///< descriptors from 3 on that the container keeps
     bool new_keyring = true;
     posix::UniqueFd seccomp_agent{};  ///< connected, when a rule of linux.seccomp notifies it
+    BindSources* bind_sources = nullptr;
 };
 
 /// The container's first process, from its first instruction to execve. Errors go to the parent over `sync`.

@@ -168,6 +168,7 @@ void Container::start() {
     std::vector<std::string> warnings;
     plan.mounts = in_step(bundle_ + "/config.json", [&] { return prepare_mounts(spec_, bundle_, warnings); });
     report_.warnings(warnings);
+    plan.bind_sources = &bind_sources_.emplace(namespaces_, plan.mounts);
     plan.runtime_hooks = spec_.hooks && !(spec_.hooks->prestart.empty() && spec_.hooks->create_runtime.empty());
     // Waited for even where CLONE_INTO_CGROUP is expected to do: whether it did is known only afterwards.
     plan.wait_attached =
@@ -201,6 +202,7 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
         posix::write_id_maps(child_.pid, to_posix(spec_.linux_->uid_mappings), to_posix(spec_.linux_->gid_mappings));
         send(sync_, Sync::mapped);
     }
+    bind_sources_->serve();
     if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
         cgroup_.attach(child_.pid, child_.born_in_cgroup);
     }
@@ -209,6 +211,7 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
         net_devices_.move(*spec_.linux_, open_network_namespace(child_.pid, joined != nullptr ? &joined->fd : nullptr));
     }
     if (wait_attached) send(sync_, Sync::attached);
+    bind_sources_->finish();
     record_.state.pid = child_.pid;
     if (!runtime_hooks) release(child_.pid);
 }

@@ -6,6 +6,7 @@
 
 #include "core/oci/runtime_spec.hpp"
 #include "core/posix/unique_fd.hpp"
+#include "shim/bind_sources.hpp"
 #include "shim/cgroup.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/net_devices.hpp"
@@ -66,6 +67,7 @@ private:
     Record record_;
     Cgroup cgroup_;
     MovedNetDevices net_devices_;
+    std::optional<BindSources> bind_sources_;
     Spawned child_;
     posix::UniqueFd sync_;
     SharedFlag executing_;

@@ -81,11 +81,12 @@ void copy_entry(const UniqueFd& from, const UniqueFd& to, const std::string& nam
 
 }  // namespace
 
-void copy_tree(const UniqueFd& from, const UniqueFd& to) {
-    const struct stat st = posix::fstat(from, "the directory to copy");
+void copy_tree(const UniqueFd& from, const UniqueFd& to, bool mode_too) {
+    struct stat st = posix::fstat(from, "the directory to copy");
+    if (!S_ISDIR(st.st_mode)) throw Error(ErrorKind::invalid, "the destination is not a directory", ENOTDIR);
     copy_children(from, to, st.st_dev);
-    // The tmpfs was made with a mode of its own unless its options said none; the directory's owner is kept.
     const UniqueFd top = posix::openat(to, ".", O_RDONLY | O_DIRECTORY);
+    if (!mode_too) st.st_mode = posix::fstat(top, "the new file system").st_mode;
     copy_metadata(top, st, ".");
 }
 

@@ -50,6 +50,14 @@ UniqueFd find_in_root(const UniqueFd& root, const std::string& path) {
     return posix::open_in_root(root, path, O_PATH);
 }
 
+std::string read_link(const UniqueFd& link, const std::string& what) {
+    std::string text(PATH_MAX, '\0');
+    const ssize_t n = ::readlinkat(link.get(), "", text.data(), text.size());
+    if (n < 0) throw_errno(errno, what);
+    text.resize(static_cast<std::size_t>(n));
+    return text;
+}
+
 namespace {
 
 constexpr int most_links = 40;  // as the kernel has it
@@ -61,14 +69,6 @@ void put_in_front(std::deque<std::string>& todo, std::string_view text) {
         if (!part.empty() && part != ".") parts.emplace_back(part);
     }
     todo.insert(todo.begin(), parts.begin(), parts.end());
-}
-
-std::string read_link(const UniqueFd& link, const std::string& what) {
-    std::string text(PATH_MAX, '\0');
-    const ssize_t n = ::readlinkat(link.get(), "", text.data(), text.size());
-    if (n < 0) throw_errno(errno, what);
-    text.resize(static_cast<std::size_t>(n));
-    return text;
 }
 
 /// Makes what is missing and opens it. Links are followed by their text, from the root or from the directory that they
@@ -123,6 +123,23 @@ UniqueFd make_in_root(const UniqueFd& root, const std::string& path, bool direct
 
 UniqueFd make_directory_in_root(const UniqueFd& root, const std::string& path) {
     return make_target_in_root(root, path, true);
+}
+
+UniqueFd make_target_nofollow(const UniqueFd& root, const std::string& path, bool directory) {
+    const auto [parent, name] = split_path(clean_path(path));
+    const UniqueFd above = make_target_in_root(root, parent, true);
+    UniqueFd at(::openat(above.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    return at ? std::move(at) : make_in_root(above, name, directory);
+}
+
+void make_link_in_root(const UniqueFd& root, const std::string& path, const std::string& text) {
+    const auto [parent, name] = split_path(clean_path(path));
+    const UniqueFd above = make_target_in_root(root, parent, true);
+    if (::symlinkat(text.c_str(), above.get(), name.c_str()) == 0) return;
+    const int err = errno;
+    const UniqueFd at(::openat(above.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (err == EEXIST && at && S_ISLNK(posix::fstat(at, path).st_mode) && read_link(at, path) == text) return;
+    throw_errno(err, "make the link ", path, " inside the root filesystem");
 }
 
 UniqueFd make_target_in_root(const UniqueFd& root, const std::string& path, bool directory) {

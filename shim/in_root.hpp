@@ -25,6 +25,16 @@ posix::UniqueFd make_directory_in_root(const posix::UniqueFd& root, const std::s
 /// Opens `path` (O_PATH) below `root` as a mount target; when missing it is made as a directory or an empty file.
 posix::UniqueFd make_target_in_root(const posix::UniqueFd& root, const std::string& path, bool directory);
 
+/// Like make_target_in_root, but a link at the end is opened itself.
+posix::UniqueFd make_target_nofollow(const posix::UniqueFd& root, const std::string& path, bool directory);
+
+/// Makes the link `path` to `text` and the directories above it; fine when it is there already, an error when something
+/// else is.
+void make_link_in_root(const posix::UniqueFd& root, const std::string& path, const std::string& text);
+
+/// The text of the link that an O_PATH descriptor refers to.
+std::string read_link(const posix::UniqueFd& link, const std::string& what);
+
 /// Splits a clean path: "/a/b" is "/a" and "b".
 struct ParentAndName {
     std::string parent, name;

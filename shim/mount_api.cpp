@@ -26,6 +26,12 @@ FsContext::FsContext(const std::string& type, std::string what)
     throw_errno(err, what_, ": fsopen ", type);
 }
 
+FsContext::FsContext(const UniqueFd& target, std::string what)
+    : what_(std::move(what)),
+      fd_(static_cast<int>(::syscall(SYS_fspick, target.get(), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH))) {
+    if (!fd_) throw_errno(errno, what_, ": fspick");
+}
+
 void FsContext::fail(const std::string& step, int err) const {
     // Each read gives one message: `e ` for an error, then the file system's own words.
     std::string words;
@@ -60,8 +66,15 @@ UniqueFd FsContext::mount(std::uint64_t attributes) const {
     return mount;
 }
 
-UniqueFd clone_mount(const UniqueFd& dir, const std::string& path, bool recursive) {
-    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
+void FsContext::reconfigure() const {
+    if (::syscall(SYS_fsconfig, fd_.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
+        fail("reconfigure", errno);
+    }
+}
+
+UniqueFd clone_mount(const UniqueFd& dir, const std::string& path, bool recursive, bool nofollow) {
+    const unsigned flags =
+        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U) | (nofollow ? AT_SYMLINK_NOFOLLOW : 0U);
     UniqueFd mount(static_cast<int>(::syscall(SYS_open_tree, dir ? dir.get() : AT_FDCWD, path.c_str(), flags)));
     if (!mount) throw_errno(errno, "open_tree ", path);
     return mount;
@@ -104,6 +117,9 @@ void change_mount(const UniqueFd& mount, bool recursive, std::uint64_t set, std:
     }
     const int err = errno;
     Error error(kind_of_errno(err), what + ": mount_setattr: " + errno_text(err), err);
+    if (err == EINVAL && ((set | clear) & MOUNT_ATTR_NOSYMFOLLOW) != 0) {
+        error.with_remedy("nosymfollow takes Linux 5.14");
+    }
     if (err == EPERM) {
         error.with_remedy(
             "flags that a mount has outside (ro, nosuid, nodev, noexec, atime) cannot be taken away in a "

@@ -14,6 +14,8 @@ class FsContext {
 public:
     /// @param what  for error texts: `mount proc on /proc`
     FsContext(const std::string& type, std::string what);
+    /// The file system that is mounted on `target`, to be configured anew: fspick(2).
+    FsContext(const posix::UniqueFd& target, std::string what);
 
     /// fsconfig FSCONFIG_SET_STRING. Values are at most 255 bytes long.
     void set(const std::string& key, const std::string& value) const;
@@ -21,6 +23,8 @@ public:
     void set_flag(const std::string& key) const;
     /// Makes the superblock and a detached mount of it with MOUNT_ATTR_ `attributes`.
     posix::UniqueFd mount(std::uint64_t attributes) const;
+    /// Puts what was set on the superblock that was picked.
+    void reconfigure() const;
 
 private:
     [[noreturn]] void fail(const std::string& step, int err) const;
@@ -30,7 +34,8 @@ private:
 };
 
 /// A detached copy of the mount at `path`, which is relative to `dir` (the working directory when `dir` is empty).
-posix::UniqueFd clone_mount(const posix::UniqueFd& dir, const std::string& path, bool recursive);
+/// @param nofollow  a link at the end is cloned itself
+posix::UniqueFd clone_mount(const posix::UniqueFd& dir, const std::string& path, bool recursive, bool nofollow = false);
 /// A detached copy of what the O_PATH descriptor `at` refers to.
 posix::UniqueFd clone_mount_of(const posix::UniqueFd& at, bool recursive, const std::string& what);
 

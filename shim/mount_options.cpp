@@ -8,7 +8,23 @@ namespace locald::shim {
 
 namespace {
 
-enum class Effect { none, set, clear, atime, bind, rbind, tmpcopyup, idmap, ridmap, propagation, super };
+enum class Effect {
+    none,
+    set,
+    clear,
+    atime,
+    bind,
+    rbind,
+    remount,
+    tmpcopyup,
+    idmap,
+    ridmap,
+    copy_symlink,
+    source_nofollow,
+    dest_nofollow,
+    propagation,
+    super
+};
 
 struct Entry {
     std::string_view name;
@@ -60,7 +76,11 @@ constexpr std::array table{
     Entry{"rnostrictatime", Effect::atime, MOUNT_ATTR_RELATIME, true},
     Entry{"bind", Effect::bind},
     Entry{"rbind", Effect::rbind},
+    Entry{"remount", Effect::remount},
     Entry{"tmpcopyup", Effect::tmpcopyup},
+    Entry{"copy-symlink", Effect::copy_symlink},
+    Entry{"src-nofollow", Effect::source_nofollow},
+    Entry{"dest-nofollow", Effect::dest_nofollow},
     Entry{"idmap", Effect::idmap},
     Entry{"ridmap", Effect::ridmap},
     Entry{"shared", Effect::propagation, MS_SHARED},
@@ -117,8 +137,20 @@ void apply(MountOptions& result, const Entry& entry) {
         case Effect::rbind:
             result.recursive_bind = true;
             break;
+        case Effect::remount:
+            result.remount = true;
+            break;
         case Effect::tmpcopyup:
             result.tmpcopyup = true;
+            break;
+        case Effect::copy_symlink:
+            result.copy_symlink = true;
+            break;
+        case Effect::source_nofollow:
+            result.source_nofollow = true;
+            break;
+        case Effect::dest_nofollow:
+            result.dest_nofollow = true;
             break;
         case Effect::idmap:
             result.idmap = true;
@@ -131,7 +163,7 @@ void apply(MountOptions& result, const Entry& entry) {
             result.propagation_recursive = entry.recursive;
             break;
         case Effect::super:
-            result.data.emplace_back(entry.name, std::nullopt);
+            result.super.emplace_back(entry.name);
             break;
     }
 }
@@ -151,10 +183,14 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
             continue;
         }
         const auto equals = option.find('=');
-        if (equals == std::string::npos) {
+        const std::string key = option.substr(0, equals);
+        if (key == "idmap" || key == "ridmap") {
+            (key == "idmap" ? result.idmap : result.recursive_idmap) = true;
+            result.idmap_text = option.substr(equals + 1);
+        } else if (equals == std::string::npos) {
             result.data.emplace_back(option, std::nullopt);
         } else {
-            result.data.emplace_back(option.substr(0, equals), option.substr(equals + 1));
+            result.data.emplace_back(key, option.substr(equals + 1));
         }
     }
     return result;

@@ -10,15 +10,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 
 #include "core/base/error.hpp"
-#include "core/posix/idmap.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/bind_sources.hpp"
 #include "shim/cgroup_mount.hpp"
 #include "shim/copy_tree.hpp"
 #include "shim/in_root.hpp"
 #include "shim/mount_api.hpp"
-#include "shim/rootfs.hpp"
+#include "shim/overlay.hpp"
 
 namespace locald::shim {
 
@@ -26,62 +27,13 @@ using posix::UniqueFd;
 
 namespace {
 
-// What may be put below /proc: single files that lxcfs and its like imitate.
-constexpr std::array<std::string_view, 10> allowed_below_proc{"/proc/cpuinfo",
-                                                              "/proc/diskstats",
-                                                              "/proc/meminfo",
-                                                              "/proc/stat",
-                                                              "/proc/swaps",
-                                                              "/proc/uptime",
-                                                              "/proc/loadavg",
-                                                              "/proc/slabinfo",
-                                                              "/proc/sys/kernel/ns_last_pid",
-                                                              "/proc/sys/crypto/fips_enabled"};
-
-bool is_allowed_below_proc(const std::string& target) {
-    return std::find(allowed_below_proc.begin(), allowed_below_proc.end(), target) != allowed_below_proc.end();
-}
-
 bool is_procfs(const UniqueFd& fd) {
     struct statfs fs {};
     return ::fstatfs(fd.get(), &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-std::string text_of(const PreparedMount& prepared) {
-    const std::string& source = prepared.options.is_bind() ? prepared.source : prepared.mount->type;
-    return "mount " + source + " on " + prepared.target;
-}
-
-std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) {
-    std::vector<posix::IdMapping> result;
-    for (const auto& map : maps) result.push_back({map.container_id, map.host_id, map.size});
-    return result;
-}
-
-/// The user namespace that carries an idmapped bind's maps: its own mappings, else the container's.
-UniqueFd idmap_namespace(const oci::Mount& mount, const oci::Linux& config, const std::string& place) {
-    const bool own = !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
-    if (own && (mount.uid_mappings.empty() || mount.gid_mappings.empty())) {
-        throw Error(ErrorKind::invalid, place + ": id-mapped mounts must have both uid and gid mappings specified");
-    }
-    posix::IdMaps maps;
-    maps.uids = to_posix(own ? mount.uid_mappings : config.uid_mappings);
-    maps.gids = to_posix(own ? mount.gid_mappings : config.gid_mappings);
-    if (maps.uids.empty() || maps.gids.empty()) {
-        throw Error(ErrorKind::invalid, place + ": idmap without mappings, and the container has no user namespace");
-    }
-    if (::geteuid() != 0) {
-        throw Error(ErrorKind::denied, place + ": only root can map the ids of a mount")
-            .with_remedy("leave idmap out, or run as root");
-    }
-    return in_step(place, [&] { return posix::make_user_namespace(maps); });
-}
-
 void apply_options(const PreparedMount& prepared, const UniqueFd& mount, const std::string& what) {
     const MountOptions& options = prepared.options;
-    if (prepared.user_namespace) {
-        change_mount(mount, options.recursive_idmap, MOUNT_ATTR_IDMAP, 0, 0, what, prepared.user_namespace.get());
-    }
     if (options.set != 0 || options.clear != 0) change_mount(mount, false, options.set, options.clear, 0, what);
     if (options.recursive_set != 0 || options.recursive_clear != 0) {
         change_mount(mount, true, options.recursive_set, options.recursive_clear, 0, what);
@@ -101,18 +53,27 @@ UniqueFd open_target(const PreparedMount& prepared, const UniqueFd& root, bool d
             throw Error(ErrorKind::denied, what + ": " + prepared.target + " in the image is a link, not a directory");
         }
     }
-    UniqueFd target = make_target_in_root(root, prepared.target, directory);
+    UniqueFd target = prepared.options.dest_nofollow ? make_target_nofollow(root, prepared.target, directory)
+                                                     : make_target_in_root(root, prepared.target, directory);
     if (!is_allowed_below_proc(prepared.target) && is_procfs(target) && prepared.target != "/proc") {
         throw Error(ErrorKind::denied, '"' + prepared.target + "\" cannot be mounted because it is inside /proc");
     }
     return target;
 }
 
-UniqueFd new_filesystem(const PreparedMount& prepared, const std::string& what) {
-    const MountOptions& options = prepared.options;
-    const std::string& type = prepared.mount->type;
-    const FsContext context(type, what);
-    if (!prepared.mount->source.empty()) context.set("source", prepared.mount->source);
+bool has_mode(const MountOptions& options) {
+    return std::any_of(options.data.begin(), options.data.end(), [](const auto& d) { return d.first == "mode"; });
+}
+
+/// File systems without a device: one superblock may serve others as well, so `ro` stays with the mount.
+bool is_virtual(const std::string& type) {
+    constexpr std::array<std::string_view, 8> types{"proc",   "sysfs",  "tmpfs",   "devpts",
+                                                    "mqueue", "cgroup", "cgroup2", "overlay"};
+    return std::find(types.begin(), types.end(), type) != types.end();
+}
+
+void set_data(const FsContext& context, const MountOptions& options) {
+    for (const auto& name : options.super) context.set_flag(name);
     for (const auto& [key, value] : options.data) {
         if (value) {
             context.set(key, *value);
@@ -120,15 +81,41 @@ UniqueFd new_filesystem(const PreparedMount& prepared, const std::string& what) 
             context.set_flag(key);
         }
     }
+}
+
+UniqueFd new_filesystem(const PreparedMount& prepared, const UniqueFd& target, const std::string& what) {
+    const MountOptions& options = prepared.options;
+    const std::string& type = prepared.mount->type;
+    const FsContext context(type, what);
+    if (!prepared.mount->source.empty()) context.set("source", prepared.mount->source);
+    set_data(context, options);
+    if (type == "tmpfs" && target && !has_mode(options)) {
+        // Who is covered says who may write: /tmp stays everybody's, /run does not become so.
+        std::array<char, 8> mode{};
+        std::snprintf(mode.data(), mode.size(), "%04o",
+                      static_cast<unsigned>(posix::fstat(target, prepared.target).st_mode & 07777U));
+        context.set("mode", mode.data());
+    }
     std::uint64_t attributes = options.set | options.recursive_set;
+    if ((attributes & MOUNT_ATTR_RDONLY) != 0 && !is_virtual(type)) context.set_flag("ro");
     // Filled first, made read-only afterwards.
     if (options.tmpcopyup) attributes &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
     return context.mount(attributes);
 }
 
+void set_propagation(const PreparedMount& prepared, const UniqueFd& mount, const std::string& what) {
+    const MountOptions& options = prepared.options;
+    if (options.propagation == 0) return;
+    change_mount(mount, options.propagation_recursive, 0, 0, options.propagation, what);
+}
+
 void make_bind(PreparedMount& prepared, const MountPlace& place, const std::string& what) {
-    if (!prepared.tree) prepared.tree = clone_mount(UniqueFd(), prepared.source, prepared.options.recursive_bind);
+    if (!prepared.tree) open_bind_source(prepared, UniqueFd());
     const struct stat st = posix::fstat(prepared.tree, prepared.source);
+    if (prepared.options.copy_symlink && S_ISLNK(st.st_mode)) {
+        in_step(what, [&] { make_link_in_root(place.root, prepared.target, read_link(prepared.tree, what)); });
+        return;
+    }
     if (prepared.target == "/proc") {
         constexpr ino_t proc_root = 1;  // nothing else on a procfs has it
         if (!is_procfs(prepared.tree) || st.st_ino != proc_root) {
@@ -138,110 +125,76 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
     apply_options(prepared, prepared.tree, what);
     const UniqueFd target = open_target(prepared, place.root, S_ISDIR(st.st_mode), what);
     attach_mount(prepared.tree, target, what);
+    set_propagation(prepared, prepared.tree, what);
+}
+
+[[noreturn]] void explain(Error& e, const std::string& type) {
+    if (e.os_errno() == EPERM && type == "sysfs") {
+        e.with_remedy("in a user namespace sysfs needs a network namespace of its own: add one, or bind /sys");
+    } else if (e.os_errno() == EPERM && type == "proc") {
+        e.with_remedy(
+            "in a user namespace proc needs a pid namespace of its own, and a /proc outside that has "
+            "nothing mounted over it");
+    } else if (e.os_errno() == EINVAL && type == "devpts") {
+        e.with_remedy("a gid= that the user namespace does not map is refused: leave it out");
+    }
+    throw e;
 }
 
 void make_filesystem(const PreparedMount& prepared, const MountPlace& place, const std::string& what) {
+    const std::string& type = prepared.mount->type;
+    UniqueFd target;
+    if (type == "tmpfs" || type == "overlay") target = open_target(prepared, place.root, true, what);
+    if (type == "overlay") {
+        // Any number of layers with names of any length, as for the root filesystem.
+        const std::string name = "/proc/self/fd/" + std::to_string(target.get());
+        const UniqueFd mount = mount_overlay(*prepared.mount, name, target, what);
+        set_propagation(prepared, mount, what);
+        return;
+    }
     UniqueFd mount;
     try {
-        mount = new_filesystem(prepared, what);
+        mount = new_filesystem(prepared, target, what);
     } catch (Error& e) {
-        if (e.os_errno() == EPERM && prepared.mount->type == "sysfs") {
-            e.with_remedy("in a user namespace sysfs needs a network namespace of its own: add one, or bind /sys");
-        } else if (e.os_errno() == EPERM && prepared.mount->type == "proc") {
-            e.with_remedy(
-                "in a user namespace proc needs a pid namespace of its own, and a /proc outside that has "
-                "nothing mounted over it");
-        } else if (e.os_errno() == EINVAL && prepared.mount->type == "devpts") {
-            e.with_remedy("a gid= that the user namespace does not map is refused: leave it out");
-        }
-        throw;
+        explain(e, type);
     }
-    if (prepared.mount->type == "proc" && (prepared.options.set & MOUNT_ATTR_RDONLY) == 0 && place.with_procfs) {
+    if (type == "proc" && (prepared.options.set & MOUNT_ATTR_RDONLY) == 0 && place.with_procfs) {
         place.with_procfs(mount);
     }
-    const UniqueFd target = open_target(prepared, place.root, true, what);
+    if (!target) target = open_target(prepared, place.root, true, what);
     if (prepared.options.tmpcopyup) {
-        in_step(what + ": tmpcopyup", [&] { copy_tree(target, mount); });
-        if ((prepared.options.set & MOUNT_ATTR_RDONLY) != 0) {
+        in_step(what + ": tmpcopyup", [&] { copy_tree(target, mount, !has_mode(prepared.options)); });
+        if (((prepared.options.set | prepared.options.recursive_set) & MOUNT_ATTR_RDONLY) != 0) {
             change_mount(mount, false, MOUNT_ATTR_RDONLY, 0, 0, what);
         }
     }
     attach_mount(mount, target, what);
-    // Kept open: the caller sets the propagation on it.
-    if (prepared.options.propagation != 0) {
-        change_mount(mount, prepared.options.propagation_recursive, 0, 0, prepared.options.propagation, what);
+    set_propagation(prepared, mount, what);
+}
+
+/// Changes what is mounted there already; with `bind` the mount alone, else its file system too.
+void make_remount(const PreparedMount& prepared, const MountPlace& place, const std::string& what) {
+    const MountOptions& options = prepared.options;
+    const UniqueFd target = find_in_root(place.root, prepared.target);
+    if (!target) throw Error(ErrorKind::invalid, what + ": there is nothing", ENOENT);
+    if (!options.bind && !options.recursive_bind && !(options.data.empty() && options.super.empty())) {
+        const FsContext context(target, what);
+        set_data(context, options);
+        context.reconfigure();
     }
+    apply_options(prepared, target, what);
+    set_propagation(prepared, target, what);
 }
 
 }  // namespace
 
-std::vector<PreparedMount> prepare_mounts(const oci::Spec& spec, const std::string& bundle,
-                                          std::vector<std::string>& warnings) {
-    std::vector<PreparedMount> result;
-    for (std::size_t i = has_root_mount(spec) ? 1 : 0; i < spec.mounts.size(); ++i) {
-        const oci::Mount& mount = spec.mounts[i];
-        const std::string place = "mounts[" + std::to_string(i) + "]";
-        PreparedMount prepared;
-        prepared.mount = &mount;
-        prepared.index = i;
-        prepared.target = clean_path(mount.destination);
-        prepared.options = parse_mount_options(mount.options);
-        if (!mount.destination.starts_with("/")) {
-            warnings.push_back(place + ": mount " + mount.destination +
-                               ": relative destination path is **deprecated**, using it as relative to /");
-        }
-        if (prepared.target == "/") throw Error(ErrorKind::invalid, place + ".destination: only mounts[0] can be /");
-        const bool idmapped = prepared.options.idmap || prepared.options.recursive_idmap ||
-                              !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
-        if (prepared.options.is_bind()) {
-            if (mount.source.empty()) throw Error(ErrorKind::invalid, place + ".source: a bind needs one");
-            prepared.source = mount.source.starts_with("/") ? mount.source : bundle + "/" + mount.source;
-            for (const auto& [key, value] : prepared.options.data) {
-                throw Error(ErrorKind::invalid, place + ".options: unknown option \"" + key + "\" of a bind");
-            }
-        } else {
-            if (mount.type.empty()) throw Error(ErrorKind::invalid, place + ".type: is missing");
-            if (idmapped) {
-                throw Error(ErrorKind::invalid, place + ": id-mapped mounts are only supported for bind-mounts");
-            }
-            if (prepared.target == "/proc" && mount.type != "proc") {
-                throw Error(ErrorKind::invalid, "\"/proc\" cannot be mounted because it is not of type proc");
-            }
-        }
-        if (prepared.target.starts_with("/proc/") && !is_allowed_below_proc(prepared.target)) {
-            throw Error(ErrorKind::invalid, '"' + prepared.target + "\" cannot be mounted because it is inside /proc");
-        }
-        if (idmapped) prepared.user_namespace = idmap_namespace(mount, *spec.linux_, place);
-        result.push_back(std::move(prepared));
-    }
-    return result;
-}
-
-void open_bind_sources(std::vector<PreparedMount>& mounts) {
-    for (auto& prepared : mounts) {
-        if (!prepared.options.is_bind()) continue;
-        try {
-            prepared.tree = clone_mount(UniqueFd(), prepared.source, prepared.options.recursive_bind);
-        } catch (Error& e) {
-            e.add_context(text_of(prepared));
-            if (e.os_errno() == ENOENT) e.with_remedy("make " + prepared.source + " first");
-            if (e.os_errno() == EINVAL && !prepared.options.recursive_bind) {
-                e.with_remedy("in a user namespace a directory with mounts below it can only be bound with rbind");
-            }
-            throw;
-        }
-    }
-}
-
 void make_mounts(std::vector<PreparedMount>& mounts, const MountPlace& place) {
     for (auto& prepared : mounts) {
-        const std::string what = text_of(prepared);
-        if (prepared.options.is_bind()) {
+        const std::string what = mount_text(prepared);
+        if (prepared.options.remount) {
+            make_remount(prepared, place, what);
+        } else if (prepared.options.is_bind()) {
             make_bind(prepared, place, what);
-            if (prepared.options.propagation != 0) {
-                change_mount(prepared.tree, prepared.options.propagation_recursive, 0, 0, prepared.options.propagation,
-                             what);
-            }
             prepared.tree.reset();
         } else if (prepared.mount->type == "cgroup" || prepared.mount->type == "cgroup2") {
             place.before_cgroups();

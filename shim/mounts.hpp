@@ -17,17 +17,21 @@ struct PreparedMount {
     std::string target;     ///< the destination as a clean absolute path inside the root
     std::string source;     ///< of a bind: absolute on the host
     MountOptions options;
-    posix::UniqueFd tree;            ///< of a bind, once opened: the detached copy of the source
-    posix::UniqueFd user_namespace;  ///< whose maps an idmapped bind gets; made before the container's first process
+    posix::UniqueFd tree;  ///< of a bind, once opened: the detached copy of the source
+    bool idmapped = false;
+    posix::UniqueFd user_namespace;  ///< with an idmapped bind's own maps; empty: the container's are taken
 };
 
-/// Checks all mounts and opens what only the host can: the user namespaces of idmapped binds.
+/// `mount /source on /target`, for error texts.
+std::string mount_text(const PreparedMount& prepared);
+
+/// Checks all mounts and makes what only the host can: the user namespaces of idmapped binds with maps of their own.
 /// @param warnings  what was understood in a way its writer may not expect
 std::vector<PreparedMount> prepare_mounts(const oci::Spec& spec, const std::string& bundle,
                                           std::vector<std::string>& warnings);
 
-/// Clones the sources of the binds, while this process still has the caller's rights on the host's paths.
-void open_bind_sources(std::vector<PreparedMount>& mounts);
+/// True for the few files below /proc that may be covered.
+bool is_allowed_below_proc(const std::string& target);
 
 /// What the mounts are made with.
 struct MountPlace {

@@ -77,14 +77,14 @@ std::vector<std::string> split_lowerdir(const std::string& value) {
     return layers;
 }
 
-UniqueFd mount_overlay(const oci::Mount& mount, const std::string& path, const UniqueFd& place) {
-    const std::string what = "mount the overlay root filesystem on " + path;
+UniqueFd mount_overlay(const oci::Mount& mount, const std::string& path, const UniqueFd& place,
+                       const std::string& what) {
     const MountOptions options = parse_mount_options(mount.options);
     std::vector<std::string> layers;
     for (const auto& [key, value] : options.data) {
         if (key == "lowerdir" && value) layers = split_lowerdir(*value);
     }
-    if (layers.empty()) throw Error(ErrorKind::invalid, "mounts[0].options: an overlay needs lowerdir=");
+    if (layers.empty()) throw Error(ErrorKind::invalid, what + ": an overlay needs lowerdir=");
     UniqueFd root;
     try {
         const FsContext context("overlay", what);
@@ -97,6 +97,7 @@ UniqueFd mount_overlay(const oci::Mount& mount, const std::string& path, const U
                 context.set("lowerdir+", name_of(held.back()));
             }
         }
+        for (const auto& name : options.super) context.set_flag(name);
         for (const auto& [key, value] : options.data) {
             if (key == "lowerdir") continue;
             if (!value) {
@@ -108,7 +109,7 @@ UniqueFd mount_overlay(const oci::Mount& mount, const std::string& path, const U
                 context.set(key, name_of(held.back()));
             }
         }
-        root = context.mount(options.set);
+        root = context.mount(options.set | options.recursive_set);
     } catch (const Error& e) {
         // Linux before 6.5 does not know lowerdir+ and says EINVAL; so do real mistakes, which then fail once more.
         if (e.os_errno() != EINVAL) throw;

@@ -65,7 +65,7 @@ UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
     }
     const std::string what = "mount the root filesystem on " + path;
     if (has_root_mount(spec) && spec.mounts.front().type == "overlay") {
-        return mount_overlay(spec.mounts.front(), path, place);
+        return mount_overlay(spec.mounts.front(), path, place, "mount the overlay root filesystem on " + path);
     }
     UniqueFd root;
     if (has_root_mount(spec)) {

@@ -350,6 +350,7 @@ void Container::destroy() noexcept {
             reaped_ = true;
         }
         net_devices_.restore();
+        if (state_dir_->cgroups_grown()) cgroup_ = Cgroup::from_paths(state_dir_->read().cgroups);
         if (!cgroup_.paths().empty()) {
             // The end of a pid namespace's first process is the end of all in it; without one others may be left.
             if (!namespaces_.is_new(CLONE_NEWPID)) cgroup_.kill_all();

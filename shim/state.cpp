@@ -18,6 +18,7 @@
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/cgroup.hpp"
 #include "shim/start_socket.hpp"
 
 namespace locald::shim {
@@ -146,6 +147,7 @@ StateDir StateDir::open(const UniqueFd& root, const std::string& id) {
     }
     result.lock_.reset(::openat(result.dir_.get(), lock_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (!result.lock_ && errno != ENOENT) throw_errno(errno, "open lock of ", id);
+    result.written_ = true;
     return result;
 }
 
@@ -213,6 +215,15 @@ bool StateDir::cgroups_made() const {
     return lock_ && ::fstat(lock_.get(), &st) == 0 && st.st_size > 0;
 }
 
+void StateDir::mark_cgroups_grown() const {
+    if (::pwrite(lock_.get(), "g", 1, 1) != 1) throw_errno(errno, "write to the lock of ", id_);
+}
+
+bool StateDir::cgroups_grown() const {
+    struct stat st {};
+    return lock_ && ::fstat(lock_.get(), &st) == 0 && st.st_size > 1;
+}
+
 bool StateDir::locked_by_other() {
     if (!lock_) return false;
     if (::flock(lock_.get(), LOCK_SH | LOCK_NB) != 0) return true;
@@ -250,6 +261,7 @@ std::string StateDir::status(const Record& record) {
     const bool alive = record.state.pid > 0 && process_start_time(record.state.pid) == record.start_time;
     if (record.state.status == "creating") return alive || locked_by_other() ? "creating" : "stopped";
     if (!alive) return "stopped";
+    if (is_frozen(record.cgroups)) return "paused";
     if (record.state.status == "created") return connect_to_waiting(dir_) ? "created" : "running";
     return record.state.status;
 }

@@ -61,6 +61,9 @@ public:
     /// not ours.
     void mark_cgroups_made() const;
     bool cgroups_made() const;
+    /// Set once `update` wrote more cgroups into the record: then whoever has the old list must read it again.
+    void mark_cgroups_grown() const;
+    bool cgroups_grown() const;
 
     /// True when its shim lives.
     bool locked_by_other();

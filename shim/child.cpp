@@ -20,6 +20,7 @@
 #include "shim/devices.hpp"
 #include "shim/hooks.hpp"
 #include "shim/in_root.hpp"
+#include "shim/lsm.hpp"
 #include "shim/masks.hpp"
 #include "shim/mount_api.hpp"
 #include "shim/network.hpp"
@@ -142,6 +143,7 @@ private:
     }
 
     void enter_root() {
+        if (wants_lsm(process_)) lsm_procfs_ = open_lsm_procfs();
         make_paths_readonly(root_, config_.readonly_paths);
         mask_paths(root_, config_.masked_paths);
         if (spec_.root->readonly) {
@@ -166,7 +168,7 @@ private:
         live_on();
         end_by_signal();
         send(sync_, Sync::parked);
-        close_all_but({plan_.start_fd, plan_.seccomp_agent.get()});
+        close_all_but({plan_.start_fd, plan_.seccomp_agent.get(), lsm_procfs_.get()});
         sync_ = await_start(UniqueFd(plan_.start_fd));
         return filter;
     }
@@ -214,7 +216,7 @@ private:
                                 }
                             },
                             [this](const std::string& text) { send(sync_, Sync::warning, text); },
-                            filter.empty() ? std::function<void()>() : [&] { load(filter); }});
+                            filter.empty() ? std::function<void()>() : [&] { load(filter); }, &lsm_procfs_});
         plan_.executing.set();
         return execution;
     }
@@ -233,6 +235,7 @@ private:
     UniqueFd& sync_;
     UniqueFd root_;
     std::optional<MoreDescriptors> more_descriptors_;  ///< while the sources of all binds are open
+    UniqueFd lsm_procfs_;
     Terminal terminal_;
     bool has_cgroup_namespace_ = false;
     bool sysctls_written_ = false;

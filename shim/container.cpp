@@ -20,6 +20,7 @@
 #include "core/posix/syscalls.hpp"
 #include "shim/child.hpp"
 #include "shim/hooks.hpp"
+#include "shim/lsm.hpp"
 #include "shim/oom_score.hpp"
 #include "shim/rootfs.hpp"
 #include "shim/seccomp_agent.hpp"
@@ -109,6 +110,7 @@ void Container::load() {
     spec_ = read_config(path);
     in_step(path, [&] {
         validate(spec_, options_.fate != Fate::created);
+        add_mount_label(spec_);
         namespaces_ = plan_namespaces(*spec_.linux_);
     });
     connect_sockets();

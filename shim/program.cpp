@@ -8,10 +8,12 @@
 
 #include <array>
 #include <cerrno>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/capabilities.hpp"
+#include "shim/lsm.hpp"
 #include "shim/rootfs.hpp"
 #include "shim/sync.hpp"
 #include "shim/terminal.hpp"
@@ -56,7 +58,13 @@ void set_attributes(const ProgramPlan& plan) {
     if (process.io_priority) set_io_priority(*process.io_priority);
     if (plan.config.personality) set_personality(*plan.config.personality);
     if (plan.config.memory_policy) set_memory_policy(*plan.config.memory_policy);
-    if (!plan.keyring.empty()) new_session_keyring(plan.keyring);
+    if (plan.lsm_procfs != nullptr) set_exec_label(process, *plan.lsm_procfs);
+    if (!plan.keyring.empty()) {
+        const std::optional<KeyLabel> label = plan.lsm_procfs == nullptr
+                                                  ? std::nullopt
+                                                  : std::optional<KeyLabel>(std::in_place, process, *plan.lsm_procfs);
+        new_session_keyring(plan.keyring);
+    }
     own_standard_streams(process.user);
 }
 

@@ -18,6 +18,7 @@ struct ProgramPlan {
     std::function<void()> ids_changed;             ///< a change of ids clears what hangs on them
     std::function<void(const std::string&)> warn;  ///< about what cannot be had
     std::function<void()> load_filter;             ///< seccomp; empty: none
+    const posix::UniqueFd* lsm_procfs = nullptr;   ///< for apparmorProfile and selinuxLabel, see lsm.hpp
 };
 
 /// From root of the container to its user. Nothing after this call has more rights than the program will have.

@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
+#include "shim/lsm.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/net_devices.hpp"
 #include "shim/process.hpp"
@@ -42,12 +43,6 @@ void check_process(const oci::Process& process) {
     }
     for (const auto& variable : process.env) {
         if (variable.find('\0') != std::string::npos) refuse("process.env: a variable holds a zero byte");
-    }
-    if (!process.apparmor_profile.empty()) {
-        unsupported("process.apparmorProfile", "this runtime sets no AppArmor profile; leave the field out");
-    }
-    if (!process.selinux_label.empty()) {
-        unsupported("process.selinuxLabel", "this runtime sets no SELinux label; leave the field out");
     }
 }
 
@@ -97,7 +92,6 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     if (!uts && !spec.domainname.empty()) refuse("unable to set domainname without a private UTS namespace");
     if (config.intel_rdt) unsupported("linux.intelRdt", "this runtime sets no cache allocation; leave the field out");
     check_net_devices(config);
-    if (!config.mount_label.empty()) unsupported("linux.mountLabel", "this runtime sets no SELinux label");
     static const std::set<std::string> propagations{"",        "shared",   "rshared",    "slave",      "rslave",
                                                     "private", "rprivate", "unbindable", "runbindable"};
     if (!propagations.contains(config.rootfs_propagation)) {
@@ -124,6 +118,7 @@ void validate(const oci::Spec& spec, bool need_process) {
     check_linux(spec, *spec.linux_);
     check_sysctls(spec);
     check_seccomp(spec);
+    check_lsm(spec);
 }
 
 }  // namespace locald::shim

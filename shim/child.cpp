@@ -78,16 +78,12 @@ private:
         }
         // With the ids that the process's own files in /proc belong to.
         if (fresh(CLONE_NEWTIME)) enter_new_time_namespace(config_.time_offsets);
-        isolate_mounts(spec_);
-        if (in_user_namespace) {
-            // The sources may lie where only the caller himself may look: they are opened before his id is given up.
-            more_descriptors_.emplace(plan_.mounts.size());
-            plan_.bind_sources->open(plan_.mounts);
-            root_ = mount_root(spec_, plan_.bundle);
-            become_namespace_root();
-            die_with_parent(sync_);  // a change of ids clears it
+        if (fresh(CLONE_NEWNS)) {
+            make_own_mounts(in_user_namespace);
         } else {
-            root_ = mount_root(spec_, plan_.bundle);
+            if (const auto* joined = plan_.namespaces.find_joined(CLONE_NEWNS)) join_namespace(*joined);
+            root_ = open_root_directory(spec_, plan_.bundle);
+            if (in_user_namespace) become_root();
         }
         if (fresh(CLONE_NEWNET)) bring_loopback_up();
         if (!spec_.hostname.empty() && ::sethostname(spec_.hostname.data(), spec_.hostname.size()) != 0) {
@@ -95,6 +91,24 @@ private:
         }
         if (!spec_.domainname.empty() && ::setdomainname(spec_.domainname.data(), spec_.domainname.size()) != 0) {
             throw_errno(errno, "set domainname ", spec_.domainname);
+        }
+    }
+
+    void become_root() {
+        become_namespace_root();
+        die_with_parent(sync_);  // a change of ids clears it
+    }
+
+    void make_own_mounts(bool in_user_namespace) {
+        isolate_mounts(spec_);
+        if (in_user_namespace) {
+            // The sources may lie where only the caller himself may look: they are opened before his id is given up.
+            more_descriptors_.emplace(plan_.mounts.size());
+            plan_.bind_sources->open(plan_.mounts);
+            root_ = mount_root(spec_, plan_.bundle);
+            become_root();
+        } else {
+            root_ = mount_root(spec_, plan_.bundle);
         }
     }
 
@@ -122,10 +136,10 @@ private:
                                              [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
         more_descriptors_.reset();
         if (!sysctls_written_ && !config_.sysctl.empty()) write_sysctls_by(make_own_procfs());
-        if (wants_devices(spec_)) make_devices(root_, spec_, plan_.namespaces.has(CLONE_NEWUSER));
+        if (fresh(CLONE_NEWNS) && wants_devices(spec_)) make_devices(root_, spec_, plan_.namespaces.has(CLONE_NEWUSER));
         if (process_.terminal) {
             terminal_ = open_terminal(root_, process_.console_size);
-            bind_console(root_, terminal_.slave);
+            if (fresh(CLONE_NEWNS)) bind_console(root_, terminal_.slave);
         }
         make_directory_in_root(root_, process_.cwd);
         enter_cgroups();
@@ -149,7 +163,13 @@ private:
         if (spec_.root->readonly) {
             change_mount(root_, false, MOUNT_ATTR_RDONLY, 0, 0, "make the root filesystem read-only");
         }
-        pivot_into(root_);
+        if (!fresh(CLONE_NEWNS)) {
+            chroot_into(root_);
+        } else if (plan_.no_pivot) {
+            move_into(root_);
+        } else {
+            pivot_into(root_);
+        }
         set_root_propagation(config_.rootfs_propagation);
         if (process_.terminal) {
             const UniqueFd console(plan_.console_fd);

@@ -29,6 +29,7 @@ struct ChildPlan {
     int start_fd = -1;           ///< of a created container: the socket on which it waits for `start`
     unsigned preserve_fds = 0;   ///< descriptors from 3 on that the container keeps
     bool new_keyring = true;
+    bool no_pivot = false;            ///< the new root is moved over the old one
     posix::UniqueFd seccomp_agent{};  ///< connected, when a rule of linux.seccomp notifies it
     BindSources* bind_sources = nullptr;
 };

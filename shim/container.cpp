@@ -110,6 +110,7 @@ void Container::load() {
     spec_ = read_config(path);
     in_step(path, [&] {
         validate(spec_, options_.fate != Fate::created);
+        if (options_.no_pivot) check_no_pivot(spec_);
         add_mount_label(spec_);
         namespaces_ = plan_namespaces(*spec_.linux_);
     });
@@ -166,6 +167,7 @@ void Container::start() {
     plan.start_fd = start_listener_ ? start_listener_.get() : -1;
     plan.preserve_fds = options_.preserve_fds;
     plan.new_keyring = !options_.no_new_keyring;
+    plan.no_pivot = options_.no_pivot;
     plan.seccomp_agent = connect_seccomp_agent(spec_);
     std::vector<std::string> warnings;
     plan.mounts = in_step(bundle_ + "/config.json", [&] { return prepare_mounts(spec_, bundle_, warnings); });

@@ -6,10 +6,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
+#include <vector>
 
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/mount_api.hpp"
 #include "shim/mount_options.hpp"
@@ -33,6 +38,71 @@ unsigned long propagation_flag(const std::string& name) {
     return MS_PRIVATE | recursive;
 }
 
+/// Makes the mount that `at` lies in private. What is mounted on it would else appear on the host, and pivot_root
+/// refuses a shared parent.
+void make_mount_private(const UniqueFd& at) {
+    const std::string what = "cut the root filesystem's place off from the host's mounts";
+    UniqueFd here = posix::openat(at, ".", O_PATH | O_DIRECTORY);
+    for (;;) {
+        struct statx st {};
+        if (::statx(here.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) != 0) throw_errno(errno, what);
+        if ((st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) break;
+        here = posix::openat(here, "..", O_PATH | O_DIRECTORY);
+    }
+    change_mount(here, false, 0, 0, MS_PRIVATE, what);
+}
+
+/// A place's bytes: mountinfo writes spaces and their like as `\040`.
+std::string plain_place(std::string_view text) {
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && text.size() - i > 3) {
+            plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            plain += text[i];
+        }
+    }
+    return plain;
+}
+
+struct ProcOrSysfs {
+    std::string id, place;
+};
+
+/// Every whole proc and sysfs but those of the container: through one that is left behind the host's can be reached.
+void take_host_filesystems_away(std::uint64_t root_mount_id) {
+    const std::string table = posix::read_file("/proc/self/mountinfo");
+    std::map<std::string, std::string, std::less<>> parents;
+    std::vector<ProcOrSysfs> found;
+    for (const auto line : split(table, '\n')) {
+        const auto words = split(line, ' ');
+        const auto dash = std::find(words.begin(), words.end(), "-");
+        if (words.size() < 6 || dash == words.end() || dash + 1 == words.end()) continue;
+        parents.emplace(words[0], words[1]);
+        const auto type = *(dash + 1);
+        if ((type != "proc" && type != "sysfs") || words[3] != "/") continue;
+        found.push_back({std::string(words[0]), plain_place(words[4])});
+    }
+    const auto is_containers = [&](const std::string& id) {
+        auto at = parents.find(id);
+        for (std::size_t steps = 0; at != parents.end() && steps < parents.size(); ++steps) {
+            if (parse_u64(at->first) == root_mount_id) return true;
+            at = parents.find(at->second);
+        }
+        return false;
+    };
+    for (const auto& [id, place] : found) {
+        if (is_containers(id)) continue;
+        if (::umount2(place.c_str(), MNT_DETACH) == 0) continue;
+        if (errno != EINVAL && errno != EPERM) throw_errno(errno, "take ", place, " of the host away");
+        // Locked, in a user namespace: it can be covered.
+        if (::mount("tmpfs", place.c_str(), "tmpfs", MS_RDONLY, "nr_inodes=2") != 0) {
+            throw_errno(errno, "cover ", place, " of the host");
+        }
+    }
+}
+
 }  // namespace
 
 bool has_root_mount(const oci::Spec& spec) noexcept {
@@ -45,6 +115,7 @@ std::string root_path(const oci::Spec& spec, const std::string& bundle) {
 }
 
 void isolate_mounts(const oci::Spec& spec) {
+    if (spec.linux_->rootfs_propagation.ends_with("shared")) return;
     bool slave = wants_host_mounts(spec.linux_->rootfs_propagation);
     for (const auto& mount : spec.mounts) {
         for (const auto& option : mount.options) slave = slave || wants_host_mounts(option);
@@ -54,15 +125,14 @@ void isolate_mounts(const oci::Spec& spec) {
     }
 }
 
+UniqueFd open_root_directory(const oci::Spec& spec, const std::string& bundle) {
+    return in_step("root filesystem", [&] { return posix::open(root_path(spec, bundle), O_PATH | O_DIRECTORY); });
+}
+
 UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
     const std::string path = root_path(spec, bundle);
-    UniqueFd place;
-    try {
-        place = posix::open(path, O_PATH | O_DIRECTORY);
-    } catch (Error& e) {
-        e.add_context("root filesystem");
-        throw;
-    }
+    const UniqueFd place = open_root_directory(spec, bundle);
+    if (spec.linux_->rootfs_propagation.ends_with("shared")) make_mount_private(place);
     const std::string what = "mount the root filesystem on " + path;
     if (has_root_mount(spec) && spec.mounts.front().type == "overlay") {
         return mount_overlay(spec.mounts.front(), path, place, "mount the overlay root filesystem on " + path);
@@ -82,12 +152,36 @@ UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
 }
 
 void pivot_into(const UniqueFd& root) {
+    const UniqueFd old = posix::open("/", O_PATH | O_DIRECTORY);
     if (::fchdir(root.get()) != 0) throw_errno(errno, "enter the root filesystem");
     // Both names are ".": the old root lands on top of the new one and is taken away from there, so no directory for it
     // is needed inside. @see pivot_root(2)
-    if (::syscall(SYS_pivot_root, ".", ".") != 0) throw_errno(errno, "pivot_root");
+    if (::syscall(SYS_pivot_root, ".", ".") != 0) {
+        const int err = errno;
+        Error error(kind_of_errno(err), "pivot_root: " + errno_text(err), err);
+        if (err == EINVAL) error.with_remedy("the host's root is a ramdisk that cannot be left: try --no-pivot");
+        throw error;
+    }
+    // What is taken away here must stay on the host.
+    change_mount(old, true, 0, 0, MS_SLAVE, "cut the old root off from the host's mounts");
     if (::umount2(".", MNT_DETACH) != 0) throw_errno(errno, "detach the old root");
     if (::chdir("/") != 0) throw_errno(errno, "enter the new root");
+}
+
+void chroot_into(const UniqueFd& root) {
+    if (::fchdir(root.get()) != 0) throw_errno(errno, "enter the root filesystem");
+    if (::chroot(".") != 0) throw_errno(errno, "chroot into the root filesystem");
+    if (::chdir("/") != 0) throw_errno(errno, "enter the new root");
+}
+
+void move_into(const UniqueFd& root) {
+    struct statx st {};
+    if (::statx(root.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) throw_errno(errno, "look at the new root");
+    const UniqueFd old = posix::open("/", O_PATH | O_DIRECTORY);
+    change_mount(old, true, 0, 0, MS_SLAVE, "cut the old root off from the host's mounts");
+    take_host_filesystems_away(st.stx_mnt_id);
+    attach_mount(root, old, "move the root filesystem over the old one");
+    chroot_into(root);
 }
 
 void set_root_propagation(const std::string& name) {

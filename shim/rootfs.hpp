@@ -8,7 +8,8 @@
 namespace locald::shim {
 
 /// Cuts the new mount namespace off from the host's before the first mount: private, or slave where the configuration
-/// wants to see what the host mounts later.
+/// wants to see what the host mounts later. With a shared root filesystem nothing is cut off yet, so that binds can
+/// stay peers of their sources: pivot_into() does it.
 void isolate_mounts(const oci::Spec& spec);
 
 /// Puts the root filesystem on `<bundle>/<root.path>`: an overlay when the first mount of the configuration has the
@@ -19,6 +20,14 @@ bool has_root_mount(const oci::Spec& spec) noexcept;
 
 /// Makes `root` the root and working directory of this process; the old root is detached from it for good.
 void pivot_into(const posix::UniqueFd& root);
+
+/// The same where pivot_root(2) is impossible, on a ramdisk: `root` is moved over the old root, of which no whole proc
+/// or sysfs is left, and chroot(2) goes there.
+void move_into(const posix::UniqueFd& root);
+
+/// The root of a container that has no mount namespace of its own: nothing is mounted, chroot(2) enters it.
+posix::UniqueFd open_root_directory(const oci::Spec& spec, const std::string& bundle);
+void chroot_into(const posix::UniqueFd& root);
 
 /// linux.rootfsPropagation on the new root; empty leaves it.
 void set_root_propagation(const std::string& name);

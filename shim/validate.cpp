@@ -78,14 +78,28 @@ void check_namespaces(const oci::Linux& config) {
     if (mount == nullptr && (!config.masked_paths.empty() || !config.readonly_paths.empty())) {
         refuse("unable to restrict sys entries without a private MNT namespace");
     }
-    if (mount == nullptr || !mount->path.empty()) {
-        unsupported("linux.namespaces: the container has no mount namespace of its own",
-                    "add {\"type\": \"mount\"} without a path");
+}
+
+/// In mounts that others have too nothing may be mounted: it would be seen by all and stay there.
+void check_shared_mounts(const oci::Spec& spec, const oci::Linux& config) {
+    for (const auto& entry : config.namespaces) {
+        if (entry.type == "mount" && entry.path.empty()) return;
     }
+    const auto refuse_field = [](const std::string& field) {
+        unsupported(field + ": not without a mount namespace of the container's own",
+                    "add {\"type\": \"mount\"} without a path to linux.namespaces, or leave the field out");
+    };
+    if (!spec.mounts.empty()) refuse_field("mounts");
+    if (spec.root && spec.root->readonly) refuse_field("root.readonly");
+    if (!config.masked_paths.empty()) refuse_field("linux.maskedPaths");
+    if (!config.readonly_paths.empty()) refuse_field("linux.readonlyPaths");
+    if (!config.rootfs_propagation.empty()) refuse_field("linux.rootfsPropagation");
+    if (!config.devices.empty()) refuse_field("linux.devices");
 }
 
 void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     check_namespaces(config);
+    check_shared_mounts(spec, config);
     bool uts = false;
     for (const auto& entry : config.namespaces) uts = uts || entry.type == "uts";
     if (!uts && !spec.hostname.empty()) refuse("unable to set hostname without a private UTS namespace");
@@ -95,7 +109,7 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     static const std::set<std::string> propagations{"",        "shared",   "rshared",    "slave",      "rslave",
                                                     "private", "rprivate", "unbindable", "runbindable"};
     if (!propagations.contains(config.rootfs_propagation)) {
-        refuse("linux.rootfsPropagation: unknown value \"" + config.rootfs_propagation + "\"");
+        refuse("linux.rootfsPropagation: rootfsPropagation=" + config.rootfs_propagation + " is not supported");
     }
     for (const auto* paths : {&config.masked_paths, &config.readonly_paths}) {
         for (const auto& path : *paths) {
@@ -108,6 +122,11 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
 }
 
 }  // namespace
+
+void check_no_pivot(const oci::Spec& spec) {
+    if (!spec.linux_->rootfs_propagation.ends_with("private")) return;
+    refuse("--no-pivot: rootfsPropagation of [r]private is not safe without pivot_root");
+}
 
 void validate(const oci::Spec& spec, bool need_process) {
     check_version(spec.oci_version);

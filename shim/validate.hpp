@@ -9,4 +9,7 @@ namespace locald::shim {
 /// @param need_process  false for `create`, whose process may come later
 void validate(const oci::Spec& spec, bool need_process);
 
+/// What --no-pivot does not go together with.
+void check_no_pivot(const oci::Spec& spec);
+
 }  // namespace locald::shim

@@ -107,28 +107,6 @@ class LimitsOnV2AsRoot(Limited):
         self.assertNotEqual(f"0::{place}", own)
         self.assertIn("locald", place)
 
-    def read(self, pid, file):
-        base = V1 / "unified" if (V1 / "unified").exists() else V1
-        path = base / self.places(pid)[""].lstrip("/")
-        for folder in (path, path.parent):
-            with contextlib.suppress(OSError):
-                text = (folder / file).read_text().strip()
-                if not text.startswith("max"):
-                    return text
-        return self.fail(f"no limit in {file} at or above {path}")
-
-    def test_memory(self):
-        require("memory" in v2_controllers(), "the memory controller on v2")
-        self.assertEqual(self.read(self.limited("-m", "64m", prefix=self.view), "memory.max"), str(64 << 20))
-
-    def test_cpus(self):
-        require("cpu" in v2_controllers(), "the cpu controller on v2")
-        self.assertEqual(self.read(self.limited("--cpus", "0.5", prefix=self.view), "cpu.max"), "50000 100000")
-
-    def test_pids(self):
-        require("pids" in v2_controllers(), "the pids controller on v2")
-        self.assertEqual(self.read(self.limited("--pids-limit", "23", prefix=self.view), "pids.max"), "23")
-
     def test_a_controller_that_is_not_there_is_named(self):
         if "memory" in v2_controllers():
             return

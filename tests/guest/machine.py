@@ -158,6 +158,7 @@ class Guest:
     def copy_in(self, files, into, timeout=120):
         """Copies files and trees below `into`: pairs of host path and name there."""
         with tempfile.TemporaryDirectory(dir=self.dir) as scratch:
+            os.chmod(scratch, 0o755)
             for source, name in files:
                 target = Path(scratch) / name
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,11 @@ function(locald_link_statically target)
   set(libc ${LOCALD_MUSL_DIR})
   # --eh-frame-hdr: the table that the unwinder searches. g++ leaves it out of static programs, whose start files then
   # register the frames to be sorted at the first throw.
+  # -u: what the unwinder calls by weak references as soon as anything else has brought pthread_key_create along
+  # (libstdc++'s memory resources do): without them the first throw jumps to address 0.
+  foreach(name IN ITEMS pthread_once pthread_getspecific pthread_setspecific pthread_mutex_lock pthread_mutex_unlock)
+    target_link_options(${target} PRIVATE -Wl,-u,${name})
+  endforeach()
   target_link_options(${target} PRIVATE -nostdlib -Wl,--eh-frame-hdr ${libc}/crt1.o ${libc}/crti.o ${crtbegin.o})
   target_link_libraries(
     ${target} PRIVATE ${ARGN} -Wl,--start-group ${libstdc++.a} ${libgcc.a} ${libgcc_eh.a} ${libc}/libc.a -Wl,--end-group

@@ -44,7 +44,11 @@ function(locald_link_statically target)
   foreach(name IN ITEMS pthread_once pthread_getspecific pthread_setspecific pthread_mutex_lock pthread_mutex_unlock)
     target_link_options(${target} PRIVATE -Wl,-u,${name})
   endforeach()
-  target_link_options(${target} PRIVATE -nostdlib -Wl,--eh-frame-hdr ${libc}/crt1.o ${libc}/crti.o ${crtbegin.o})
+  # -u: libgcc and libstdc++ know these by weak names and call all of them as soon as __pthread_key_create is there, which
+  # comes with the first thread in the program. A weak name alone takes nothing out of libc.a, and a throw then calls 0.
+  set(weak pthread_once pthread_getspecific pthread_setspecific pthread_key_create pthread_mutex_lock pthread_mutex_unlock)
+  list(TRANSFORM weak PREPEND -Wl,-u,)
+  target_link_options(${target} PRIVATE -nostdlib ${weak} -Wl,--eh-frame-hdr ${libc}/crt1.o ${libc}/crti.o ${crtbegin.o})
   target_link_libraries(
     ${target} PRIVATE ${ARGN} -Wl,--start-group ${libstdc++.a} ${libgcc.a} ${libgcc_eh.a} ${libc}/libc.a -Wl,--end-group
                       ${crtend.o} ${libc}/crtn.o)

@@ -20,6 +20,7 @@
 #include "core/posix/syscalls.hpp"
 #include "shim/child.hpp"
 #include "shim/hooks.hpp"
+#include "shim/intel_rdt.hpp"
 #include "shim/lsm.hpp"
 #include "shim/oom_score.hpp"
 #include "shim/rootfs.hpp"
@@ -150,6 +151,10 @@ void Container::prepare() {
     const UniqueFd root = open_root(options_.root, true);
     state_dir_ = StateDir::create(root, options_.id);  // first: from here on the id is ours
     record_.cgroups = Cgroup::plan(spec_, options_.id);
+    if (spec_.linux_->intel_rdt) {
+        resctrl_ = find_resctrl();
+        record_.resctrl = plan_resctrl(*spec_.linux_->intel_rdt, options_.id, resctrl_);
+    }
     state_dir_->write(record_);
     state_dir_->keep_spec(spec_);
     if (options_.fate == Fate::created) start_listener_ = listen_for_start(state_dir_->handle());
@@ -210,6 +215,7 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
     if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
         cgroup_.attach(child_.pid, child_.born_in_cgroup);
     }
+    if (spec_.linux_->intel_rdt) join_resctrl(*spec_.linux_->intel_rdt, options_.id, child_.pid, resctrl_);
     if (!spec_.linux_->net_devices.empty()) {
         const auto* joined = namespaces_.find_joined(CLONE_NEWNET);
         net_devices_.move(*spec_.linux_, open_network_namespace(child_.pid, joined != nullptr ? &joined->fd : nullptr));
@@ -354,6 +360,7 @@ void Container::destroy() noexcept {
             reaped_ = true;
         }
         net_devices_.restore();
+        remove_resctrl(record_.resctrl);
         if (state_dir_->cgroups_grown()) cgroup_ = Cgroup::from_paths(state_dir_->read().cgroups);
         if (!cgroup_.paths().empty()) {
             // The end of a pid namespace's first process is the end of all in it; without one others may be left.

@@ -67,6 +67,7 @@ private:
     Record record_;
     Cgroup cgroup_;
     MovedNetDevices net_devices_;
+    std::string resctrl_;  ///< where it is mounted, when linux.intelRdt asks for it
     std::optional<BindSources> bind_sources_;
     Spawned child_;
     posix::UniqueFd sync_;

@@ -29,6 +29,12 @@ std::string to_json(const Record& record) {
         json += (first ? "" : ",") + json_quote(path);
         first = false;
     }
+    json += "],\"resctrl\":[";
+    first = true;
+    for (const auto& path : record.resctrl) {
+        json += (first ? "" : ",") + json_quote(path);
+        first = false;
+    }
     json += "]";
     if (!record.process) json += ",\"process\":false";
     if (record.poststart) json += ",\"poststart\":true";
@@ -53,6 +59,7 @@ Record parse_record(const std::string& json) {
         record.shim_pid = whole.at("shimPid").get<pid_t>();
         record.shim_start_time = whole.at("shimStartTime").get<std::uint64_t>();
         record.cgroups = whole.at("cgroups").get<std::vector<std::string>>();
+        record.resctrl = whole.value("resctrl", std::vector<std::string>());
         record.process = whole.value("process", true);
         record.poststart = whole.value("poststart", false);
         record.poststop = whole.value("poststop", false);

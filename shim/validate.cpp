@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
+#include "shim/intel_rdt.hpp"
 #include "shim/lsm.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/net_devices.hpp"
@@ -104,7 +105,7 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     for (const auto& entry : config.namespaces) uts = uts || entry.type == "uts";
     if (!uts && !spec.hostname.empty()) refuse("unable to set hostname without a private UTS namespace");
     if (!uts && !spec.domainname.empty()) refuse("unable to set domainname without a private UTS namespace");
-    if (config.intel_rdt) unsupported("linux.intelRdt", "this runtime sets no cache allocation; leave the field out");
+    if (config.intel_rdt) check_intel_rdt(*config.intel_rdt);
     check_net_devices(config);
     static const std::set<std::string> propagations{"",        "shared",   "rshared",    "slave",      "rslave",
                                                     "private", "rprivate", "unbindable", "runbindable"};

@@ -9,6 +9,7 @@
 #include "core/posix/syscalls.hpp"
 #include "shim/cgroup.hpp"
 #include "shim/hooks.hpp"
+#include "shim/intel_rdt.hpp"
 #include "shim/report.hpp"
 #include "shim/state.hpp"
 #include "shim/verbs.hpp"
@@ -126,6 +127,7 @@ int delete_container(const Globals& globals, Walker& walker) {
                 }
             }
         }
+        remove_resctrl(record->resctrl);
         run_poststop(*dir, *record);
     }
     dir->remove();

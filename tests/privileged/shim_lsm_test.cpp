@@ -32,6 +32,18 @@ TEST_F(ShimLsm, RunsNothingUnconfinedThatAsksForAProfile) {
     EXPECT_NE(result.err.find("`/proc/thread-self/attr/apparmor/exec`"), std::string::npos) << result.err;
 }
 
+TEST_F(ShimLsm, RunsNothingWithoutTheCacheClassItAsksFor) {
+    std::ifstream mounts("/proc/self/mountinfo");
+    const std::string all{std::istreambuf_iterator<char>(mounts), {}};
+    LOCALD_REQUIRE(all.find(" - resctrl ") == std::string::npos, "a host without resctrl");
+    auto json = config("echo ran");
+    json["linux"]["intelRdt"] = {{"closID", "gold"}};
+    const auto result = run(json);
+    EXPECT_EQ(result.code, 125);
+    EXPECT_EQ(result.out, "");
+    EXPECT_NE(result.err.find("linux.intelRdt: no resctrl file system is mounted"), std::string::npos) << result.err;
+}
+
 /// Real profiles, loaded by apparmor_parser.
 class ShimAppArmor : public ShimLsm {
 protected:

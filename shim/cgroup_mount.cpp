@@ -14,6 +14,7 @@
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/cgroup_layout.hpp"
 #include "shim/mount_api.hpp"
 
 namespace locald::shim {
@@ -41,10 +42,46 @@ std::vector<std::string> hierarchies() {
     return lists;
 }
 
+/// Programs look for "cpu" where the host mounts "cpu,cpuacct".
+void link_controllers(const UniqueFd& top, const std::vector<std::string>& controllers, const std::string& name,
+                      const std::string& what) {
+    for (const auto& controller : controllers) {
+        if (controllers.size() < 2) break;
+        if (::symlinkat(name.c_str(), top.get(), controller.c_str()) != 0 && errno != EEXIST) {
+            throw_errno(errno, what, ": link ", controller);
+        }
+    }
+}
+
 void bind_hosts(const UniqueFd& target, const MountOptions& options, const std::string& what) {
     const UniqueFd tree = clone_mount(UniqueFd(), host_place, true);
     change_mount(tree, true, MOUNT_ATTR_RDONLY | options.set, 0, MS_PRIVATE, what);
     attach_mount(tree, target, what);
+}
+
+/// Without a cgroup namespace of its own a container on v1 sees, of each hierarchy that the host has mounted, the
+/// cgroup it is in. Read-only: the limits are in there, and what lies above is not the container's (CVE-2023-25809).
+void bind_own_cgroups(const UniqueFd& target, const MountOptions& options, const std::string& what) {
+    constexpr std::uint64_t least = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    // Not cgroup_host(): that is the parent's view, from before this process was moved.
+    const CgroupHost host =
+        parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
+    const FsContext context("tmpfs", what);
+    context.set("mode", "755");
+    const UniqueFd top = context.mount(least & ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY));
+    attach_mount(top, target, what);
+    for (const auto& hierarchy : host.mounts) {
+        const std::string name = hierarchy.mount_point.substr(hierarchy.mount_point.find_last_of('/') + 1);
+        const UniqueFd own = clone_mount(UniqueFd(), hierarchy.mount_point + "/" + hierarchy.own, false);
+        change_mount(own, false, least | options.set, 0, MS_PRIVATE, what + "/" + name);
+        if (::mkdirat(top.get(), name.c_str(), 0755) != 0) {
+            if (errno == EEXIST) continue;  // mounted twice
+            throw_errno(errno, what, ": make directory ", name);
+        }
+        attach_mount(own, posix::openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW), what + "/" + name);
+        link_controllers(top, hierarchy.controllers, name, what);
+    }
+    change_mount(top, false, MOUNT_ATTR_RDONLY, 0, 0, what);
 }
 
 void mount_unified(const UniqueFd& target, const MountOptions& options, const std::string& what) {
@@ -85,14 +122,9 @@ void mount_hierarchy(const UniqueFd& top, const std::string& list, std::uint64_t
     if (::mkdirat(top.get(), name.c_str(), 0755) != 0) throw_errno(errno, what, ": make directory ", name);
     const UniqueFd place = posix::openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     attach_mount(mount, place, what);
-    // Programs look for "cpu" where the host mounts "cpu,cpuacct".
-    const auto controllers = split(list, ',');
-    for (const auto controller : controllers) {
-        if (controllers.size() < 2) break;
-        if (::symlinkat(name.c_str(), top.get(), std::string(controller).c_str()) != 0 && errno != EEXIST) {
-            throw_errno(errno, what, ": link ", controller);
-        }
-    }
+    std::vector<std::string> controllers;
+    for (const auto controller : split(list, ',')) controllers.emplace_back(controller);
+    link_controllers(top, controllers, name, what);
 }
 
 }  // namespace
@@ -102,7 +134,7 @@ void mount_cgroups(const UniqueFd& target, const MountOptions& options, bool own
         if (own_namespace) return mount_unified(target, options, what);
         return bind_hosts(target, options, what);
     }
-    if (!own_namespace) return bind_hosts(target, options, what);
+    if (!own_namespace) return bind_own_cgroups(target, options, what);
     const FsContext context("tmpfs", what);
     context.set("mode", "755");
     const std::uint64_t attributes = options.set | options.recursive_set;

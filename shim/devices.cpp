@@ -53,7 +53,14 @@ Node node_of(const oci::Device& device, std::size_t index) {
     if (device.path.empty() || device.path.front() != '/') {
         throw Error(ErrorKind::invalid, place + ".path: \"" + device.path + "\" is not an absolute path");
     }
-    Node node{clean_path(device.path), type | (device.file_mode.value_or(0666) & 07777U), 0, device.uid, device.gid};
+    const std::string path = clean_path(device.path);
+    if (path == "/") throw Error(ErrorKind::invalid, place + ".path: / cannot be a device");
+    constexpr std::int64_t most = 0xFFFFFFFF;
+    if (type != S_IFIFO && (device.major < 0 || device.minor < 0 || device.major > most || device.minor > most)) {
+        throw Error(ErrorKind::invalid, place + ": there is no device " + std::to_string(device.major) + ":" +
+                                            std::to_string(device.minor));
+    }
+    Node node{path, type | (device.file_mode.value_or(0666) & 07777U), 0, device.uid, device.gid};
     if (type != S_IFIFO) {
         node.number = makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
     }
@@ -87,7 +94,11 @@ void bind_node(const UniqueFd& root, const Node& node) {
         throw Error(ErrorKind::denied, what + ": the host has another device under that name")
             .with_remedy("in a user namespace devices can only be taken over from the host");
     }
-    const UniqueFd target = make_target_in_root(root, node.path, false);
+    // A link in the image could lead onto any file, those of /proc among them.
+    const UniqueFd target = make_target_nofollow(root, node.path, false);
+    if (S_ISLNK(posix::fstat(target, node.path).st_mode)) {
+        throw Error(ErrorKind::denied, what + ": " + node.path + " in the image is a link");
+    }
     attach_mount(clone_mount_of(host, false, what), target, what);
 }
 
@@ -126,6 +137,7 @@ void make_devices(const UniqueFd& root, const oci::Spec& spec, bool by_bind) {
         add(root, dev, Node{entry.path, S_IFCHR | 0666U, makedev(entry.major, entry.minor), {}, {}}, by_bind);
     }
     for (const auto& entry : links) link(dev, entry.target, entry.name);
+    if (::access("/proc/kcore", F_OK) == 0) link(dev, "/proc/kcore", "core");
     // The image's own ptmx would be the host's: the container must get that of its devpts.
     if (::symlinkat("pts/ptmx", dev.get(), "ptmx") != 0) {
         if (errno != EEXIST) throw_errno(errno, "link /dev/ptmx");
@@ -137,7 +149,10 @@ void make_devices(const UniqueFd& root, const oci::Spec& spec, bool by_bind) {
 }
 
 void bind_console(const UniqueFd& root, const UniqueFd& slave) {
-    const UniqueFd target = make_target_in_root(root, "/dev/console", false);
+    const UniqueFd target = make_target_nofollow(root, "/dev/console", false);
+    if (S_ISLNK(posix::fstat(target, "/dev/console").st_mode)) {
+        throw Error(ErrorKind::denied, "bind /dev/console: /dev/console in the image is a link");
+    }
     attach_mount(clone_mount_of(slave, false, "bind /dev/console"), target, "bind /dev/console");
 }
 

@@ -39,11 +39,6 @@ function(locald_link_statically target)
   set(libc ${LOCALD_MUSL_DIR})
   # --eh-frame-hdr: the table that the unwinder searches. g++ leaves it out of static programs, whose start files then
   # register the frames to be sorted at the first throw.
-  # -u: what the unwinder calls by weak references as soon as anything else has brought pthread_key_create along
-  # (libstdc++'s memory resources do): without them the first throw jumps to address 0.
-  foreach(name IN ITEMS pthread_once pthread_getspecific pthread_setspecific pthread_mutex_lock pthread_mutex_unlock)
-    target_link_options(${target} PRIVATE -Wl,-u,${name})
-  endforeach()
   # -u: libgcc and libstdc++ know these by weak names and call all of them as soon as __pthread_key_create is there, which
   # comes with the first thread in the program. A weak name alone takes nothing out of libc.a, and a throw then calls 0.
   set(weak pthread_once pthread_getspecific pthread_setspecific pthread_key_create pthread_mutex_lock pthread_mutex_unlock)

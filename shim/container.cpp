@@ -20,6 +20,7 @@
 #include "core/posix/syscalls.hpp"
 #include "shim/child.hpp"
 #include "shim/hooks.hpp"
+#include "shim/idle_memory.hpp"
 #include "shim/intel_rdt.hpp"
 #include "shim/lsm.hpp"
 #include "shim/oom_score.hpp"
@@ -39,6 +40,8 @@ using posix::UniqueFd;
 namespace {
 
 constexpr std::size_t most_config = 16U << 20U;
+/// So long a container must have run before its shim makes itself small: what runs shorter never pays for it.
+constexpr int milliseconds_before_rest = 500;
 
 std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) {
     std::vector<posix::IdMapping> result;
@@ -250,13 +253,20 @@ void Container::write_pid_file() const {
 
 std::optional<Ending> Container::supervise() {
     bool reader_watched = report_.fd() >= 0;
+    bool resting = false;
     for (;;) {
         std::array<pollfd, 4> watched{pollfd{child_.process.get(), POLLIN, 0},
                                       pollfd{sync_ ? sync_.get() : -1, POLLIN, 0}, pollfd{signals_.get(), POLLIN, 0},
                                       pollfd{reader_watched ? report_.fd() : -1, 0, 0}};
-        if (::poll(watched.data(), watched.size(), -1) < 0) {
+        const int ready = ::poll(watched.data(), watched.size(), resting ? -1 : milliseconds_before_rest);
+        if (ready < 0) {
             if (errno == EINTR) continue;
             throw_errno(errno, "poll");
+        }
+        if (ready == 0) {
+            resting = true;
+            drop_clean_pages();
+            continue;
         }
         if (watched[1].revents != 0) {
             on_message();

@@ -12,9 +12,9 @@
 
 extern "C" {
 
-// libstdc++ counts references without locks while there is one thread; the shim never has a second.
+// libstdc++ counts references without locks while there is one thread. The seccomp agent's thread makes two.
 extern const char __libc_single_threaded;
-const char __libc_single_threaded = 1;
+const char __libc_single_threaded = 0;
 
 // libseccomp's listings are compiled with _FORTIFY_SOURCE.
 int __fprintf_chk(std::FILE* file, int /*level*/, const char* format, ...) {

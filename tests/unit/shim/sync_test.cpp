@@ -81,7 +81,7 @@ TEST(SeccompPacket, ComesBackAsItWent) {
     SeccompFilter filter;
     filter.program = {1, 2, 0xffffffffffffffffULL};
     filter.flags = 5;
-    const auto back = unpack_filter(pack_filter(filter));
+    const auto back = unpack_filter(pack_filter(filter)).filter;
     EXPECT_EQ(back.program, filter.program);
     EXPECT_EQ(back.flags, 5U);
     EXPECT_THROW(unpack_filter("abc"), Error);

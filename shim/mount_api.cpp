@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "core/base/error.hpp"
+#include "shim/mount_options.hpp"
 
 namespace locald::shim {
 
@@ -126,6 +127,13 @@ void change_mount(const UniqueFd& mount, bool recursive, std::uint64_t set, std:
             "user namespace: leave the opposite option out");
     }
     throw error;
+}
+
+void apply_mount_options(const MountOptions& options, const UniqueFd& mount, const std::string& what) {
+    if (options.set != 0 || options.clear != 0) change_mount(mount, false, options.set, options.clear, 0, what);
+    if (options.recursive_set != 0 || options.recursive_clear != 0) {
+        change_mount(mount, true, options.recursive_set, options.recursive_clear, 0, what);
+    }
 }
 
 }  // namespace locald::shim

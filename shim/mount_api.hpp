@@ -48,4 +48,8 @@ void attach_mount(const posix::UniqueFd& mount, const posix::UniqueFd& target, c
 void change_mount(const posix::UniqueFd& mount, bool recursive, std::uint64_t set, std::uint64_t clear,
                   std::uint64_t propagation, const std::string& what, int user_namespace = -1);
 
+struct MountOptions;
+/// The attributes of `options` on a mount, those of its own first and then those for all below it too.
+void apply_mount_options(const MountOptions& options, const posix::UniqueFd& mount, const std::string& what);
+
 }  // namespace locald::shim

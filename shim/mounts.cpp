@@ -32,14 +32,6 @@ bool is_procfs(const UniqueFd& fd) {
     return ::fstatfs(fd.get(), &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-void apply_options(const PreparedMount& prepared, const UniqueFd& mount, const std::string& what) {
-    const MountOptions& options = prepared.options;
-    if (options.set != 0 || options.clear != 0) change_mount(mount, false, options.set, options.clear, 0, what);
-    if (options.recursive_set != 0 || options.recursive_clear != 0) {
-        change_mount(mount, true, options.recursive_set, options.recursive_clear, 0, what);
-    }
-}
-
 /// The object to mount on. proc and sysfs go on a real directory only: a link in the image could otherwise put them
 /// where later writes to /proc are not to procfs (CVE-2023-28642).
 UniqueFd open_target(const PreparedMount& prepared, const UniqueFd& root, bool directory, const std::string& what) {
@@ -122,7 +114,7 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
             throw Error(ErrorKind::denied, "\"/proc\" cannot be mounted because it is not of type proc");
         }
     }
-    apply_options(prepared, prepared.tree, what);
+    apply_mount_options(prepared.options, prepared.tree, what);
     const UniqueFd target = open_target(prepared, place.root, S_ISDIR(st.st_mode), what);
     attach_mount(prepared.tree, target, what);
     set_propagation(prepared, prepared.tree, what);
@@ -182,7 +174,7 @@ void make_remount(const PreparedMount& prepared, const MountPlace& place, const 
         set_data(context, options);
         context.reconfigure();
     }
-    apply_options(prepared, target, what);
+    apply_mount_options(options, target, what);
     set_propagation(prepared, target, what);
 }
 

@@ -144,6 +144,7 @@ UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
             throw Error(ErrorKind::unsupported, "mounts[0]: only an overlay or a bind can be the root filesystem");
         }
         root = clone_mount(UniqueFd(), spec.mounts.front().source, options.recursive_bind);
+        apply_mount_options(options, root, what);
     } else {
         root = clone_mount_of(place, true, what);
     }

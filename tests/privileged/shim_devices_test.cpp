@@ -120,7 +120,8 @@ TEST_F(ShimDevices, LeavesADevThatIsBoundAlone) {
 TEST_F(ShimDevices, ChangesNothingOnTheHostWhenTheImagesDevIsALink) {
     std::filesystem::create_directories(dir_ / "host-dev");
     std::ofstream(dir_ / "host-dev/ptmx") << "the host's";
-    for (const std::string target : {dir_ / "host-dev", "../../../../../../../.." + (dir_ / "host-dev")}) {
+    for (const std::string& target :
+         {std::string(dir_ / "host-dev"), "../../../../../../../.." + (dir_ / "host-dev")}) {
         std::filesystem::remove_all(rootfs("/dev"));
         std::filesystem::create_symlink(target, rootfs("/dev"));
         auto json = config("true");

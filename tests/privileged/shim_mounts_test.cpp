@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "tests/support/mount_table.hpp"
@@ -266,6 +267,45 @@ TEST_F(ShimMounts, MountsAnOverlayWithLongNamesBelowTheRoot) {
     const auto result = run(json);
     EXPECT_EQ(result.out, "lower\n") << result.err;
     EXPECT_TRUE(std::filesystem::exists(deep + "/upper/new"));
+}
+
+TEST_F(ShimMounts, TakesABindAsTheRootFilesystemWithItsOptions) {
+    std::filesystem::create_directories(dir_ / "bundle/merged");
+    auto json = config("ls -d /bin; touch /x || echo ro");
+    json["root"]["path"] = "merged";
+    json["mounts"].insert(json["mounts"].begin(), mount_of("/", "", rootfs(), {"rbind", "ro"}));
+    for (const char* name : {"proc", "dev", "dev/pts", "sys"}) std::filesystem::create_directories(rootfs("/") + name);
+    EXPECT_EQ(run(json).out, "/bin\nro\n");
+}
+
+TEST_F(ShimMounts, StaysInsideWhileAnotherContainerSwapsADirectoryForALink) {
+    // CVE-2021-30465: the place is a link to the host's at the one moment and a directory at the other.
+    std::filesystem::create_directories(dir_ / "outside");
+    std::filesystem::create_directories(source_ + "/place");
+    std::filesystem::create_symlink(dir_ / "outside", source_ + "/other");
+    const pid_t swapper = ::fork();
+    if (swapper == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            ::renameat2(AT_FDCWD, (source_ + "/place").c_str(), AT_FDCWD, (source_ + "/other").c_str(),
+                        RENAME_EXCHANGE);
+    }
+    auto json = config("cat /proc/self/mountinfo");
+    json["mounts"].push_back(mount_of("/volume", "", source_, {"rbind"}));
+    json["mounts"].push_back(mount_of("/volume/place/deep/er", "tmpfs", "deep", {}));
+    int made = 0;
+    for (int i = 0; i < 60; ++i) {
+        const auto result = run(json);
+        if (result.code != 0) continue;  // refused because the place changed too often is fine
+        ++made;
+        EXPECT_TRUE(std::filesystem::is_empty(dir_ / "outside")) << "something was made outside";
+        bool inside = false;
+        for (const auto& line : locald::testing::parse_mountinfo(result.out)) inside = inside || line.source == "deep";
+        EXPECT_TRUE(inside) << result.out;
+    }
+    ::kill(swapper, SIGKILL);
+    ::waitpid(swapper, nullptr, 0);
+    EXPECT_GT(made, 0);
 }
 
 TEST_F(ShimMounts, BindsMoreSourcesThanDescriptorsWithAndWithoutAUserNamespace) {

@@ -97,7 +97,9 @@ TEST_F(ShimPropagation, ShowsTheContainersMountsToTheHostOnlyThroughSharedBinds)
         const auto result = run(json);
         EXPECT_EQ(result.out, "mounted\n") << result.err;
         const bool seen = mount_on(host_table(), source_ + "/sub").source == "inside";
-        if (*name != '\0') EXPECT_EQ(seen, std::string(name) == "rshared") << name;
+        if (*name != '\0') {
+            EXPECT_EQ(seen, std::string(name) == "rshared") << name;
+        }
         while (::umount2((source_ + "/sub").c_str(), MNT_DETACH) == 0) {
         }
     }
@@ -144,8 +146,11 @@ TEST_F(ShimPropagation, SetsThePropagationOfEachMount) {
         const std::string kind = *name == 'r' ? name + 1 : name;
         const auto line = mount_on(result.out, "/data");
         EXPECT_EQ(line.has_field("shared:"), kind == "shared") << name << result.out;
-        if (kind == "slave") EXPECT_TRUE(line.has_field("master:")) << name << result.out;
-        if (kind == "private") EXPECT_TRUE(line.fields.empty()) << name << result.out;
+        if (kind == "slave") {
+            EXPECT_TRUE(line.has_field("master:")) << name << result.out;
+        } else if (kind == "private") {
+            EXPECT_TRUE(line.fields.empty()) << name << result.out;
+        }
         EXPECT_EQ(line.has_field("unbindable"), kind == "unbindable") << name << result.out;
         EXPECT_EQ(mount_on(result.out, "/new").has_field("shared:"), kind == "shared") << name << result.out;
     }

@@ -1,5 +1,9 @@
 // The shim as an ordinary user: the container's rights come from a user namespace that config.json asks for.
 
+#include <sched.h>
+#include <sys/prctl.h>
+
+#include "core/posix/syscalls.hpp"
 #include "tests/support/require.hpp"
 #include "tests/support/shim_fixture.hpp"
 
@@ -101,6 +105,82 @@ TEST_F(ShimRootless, DiesWithItsShim) {
     for (int i = 0; i < 200 && !processes().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_EQ(processes(), "");
     EXPECT_EQ(call({"delete", id_}).code, 0);
+}
+
+TEST_F(ShimRootless, JoinsTheNamespacesOfAnotherContainerOfTheSameUser) {
+    auto [ours, theirs] = locald::posix::make_socket_pair();
+    const pid_t holder = ::fork();
+    if (holder == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        const std::string map = "0 " + std::to_string(user_) + " 1";
+        if (::geteuid() != user_ && (::setresgid(user_, user_, user_) != 0 || ::setresuid(user_, user_, user_) != 0))
+            ::_exit(1);
+        ::prctl(PR_SET_DUMPABLE, 1);  // its files in /proc are the user's again
+        if (::unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0) ::_exit(1);
+        std::ofstream("/proc/self/setgroups") << "deny";
+        std::ofstream("/proc/self/uid_map") << map;
+        std::ofstream("/proc/self/gid_map") << map;
+        static_cast<void>(::write(theirs.get(), "x", 1) == 1);
+        for (;;) ::pause();
+    }
+    theirs.reset();
+    char byte = 0;
+    ASSERT_EQ(::read(ours.get(), &byte, 1), 1);
+    const std::string place = "/proc/" + std::to_string(holder) + "/ns/";
+    auto json =
+        user_config("id -u; for n in user net ipc; do readlink /proc/self/ns/$n; done; touch /made; cat /data/file");
+    std::filesystem::create_directories(dir_ / "volume");
+    std::ofstream(dir_ / "volume/file") << "volume\n";
+    json["mounts"].push_back({{"destination", "/data"}, {"source", dir_ / "volume"}, {"options", {"rbind", "ro"}}});
+    for (auto& entry : json["linux"]["namespaces"]) {
+        if (entry["type"] == "user" || entry["type"] == "ipc") entry["path"] = place + entry["type"].get<std::string>();
+        if (entry["type"] == "network") entry["path"] = place + "net";
+    }
+    const auto result = run(json);
+    std::string wanted = "0\n";
+    for (const char* name : {"user", "net", "ipc"}) {
+        wanted += std::filesystem::read_symlink(place + name).string() + "\n";
+    }
+    EXPECT_EQ(result.out, wanted + "volume\n") << result.err;
+    struct stat st {};
+    ASSERT_EQ(::stat(rootfs("/made").c_str(), &st), 0);
+    EXPECT_EQ(st.st_uid, user_);
+    ::kill(holder, SIGKILL);
+    ::waitpid(holder, nullptr, 0);
+}
+
+TEST_F(ShimRootless, IsRefusedTheNamespacesOfOthers) {
+    auto json = user_config("echo ran");
+    const pid_t holder = ::fork();
+    if (holder == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) ::pause();
+    }
+    for (auto& entry : json["linux"]["namespaces"]) {
+        if (entry["type"] == "network") entry["path"] = "/proc/" + std::to_string(holder) + "/ns/net";
+    }
+    const auto result = run(json);
+    ::kill(holder, SIGKILL);
+    ::waitpid(holder, nullptr, 0);
+    EXPECT_EQ(result.code, 125);
+    EXPECT_EQ(result.out, "");
+    EXPECT_NE(result.err.find("network namespace"), std::string::npos) << result.err;
+}
+
+TEST_F(ShimRootless, OpensTheSourcesOfBindsWithTheCallersRightsAlone) {
+    LOCALD_REQUIRE(::geteuid() == 0, "root, to make a directory of another user");
+    std::filesystem::create_directories(dir_ / "others/volume");
+    ASSERT_EQ(::chown((dir_ / "others").c_str(), 1234, 1234), 0);
+    ASSERT_EQ(::chmod((dir_ / "others").c_str(), 0700), 0);
+    auto json = user_config("echo ran");
+    json["mounts"].push_back({{"destination", "/data"}, {"source", dir_ / "others/volume"}, {"options", {"bind"}}});
+    auto result = run(json);
+    EXPECT_EQ(result.code, 125);
+    EXPECT_NE(result.err.find("Permission denied"), std::string::npos) << result.err;
+    json["mounts"].back() = {{"destination", "/data"}, {"source", dir_ / "state"}, {"options", {"bind", "idmap"}}};
+    result = run(json);
+    EXPECT_EQ(result.code, 125);
+    EXPECT_NE(result.err.find("only root can map the ids of a mount"), std::string::npos) << result.err;
 }
 
 }  // namespace

@@ -4,9 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "core/posix/idmap.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/child.hpp"
+#include "shim/handed_fds.hpp"
 #include "shim/hooks.hpp"
 #include "shim/idle_memory.hpp"
 #include "shim/intel_rdt.hpp"
@@ -61,20 +60,6 @@ oci::Spec read_config(const std::string& path) {
         if (e.os_errno() == ENOENT) e.with_remedy("an OCI bundle is a directory with config.json in it");
         throw;
     }
-}
-
-UniqueFd connect_to(const std::string& path, const char* option) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) {
-        throw Error(ErrorKind::invalid, std::string(option) + " " + path + ": longer than a socket address may be");
-    }
-    path.copy(address.sun_path, path.size());
-    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        throw_errno(errno, option, " ", path, ": connect");
-    }
-    return fd;
 }
 
 }  // namespace
@@ -128,6 +113,10 @@ void Container::connect_sockets() {
             throw Error(ErrorKind::invalid, "cannot use console socket if runc will not detach or allocate tty");
         }
         if (terminal) console_ = connect_to(options_.console_socket, "--console-socket");
+    } else if (terminal && options_.console_fd < 0 && foreground() && options_.own_terminal) {
+        auto pair = posix::make_socket_pair();
+        master_from_ = std::move(pair.first);
+        console_ = std::move(pair.second);
     } else if (terminal && options_.console_fd < 0) {
         throw Error(ErrorKind::invalid,
                     "process.terminal is true, but there is neither --console-socket nor --console-fd: cannot allocate "
@@ -255,9 +244,18 @@ std::optional<Ending> Container::supervise() {
     bool reader_watched = report_.fd() >= 0;
     bool resting = false;
     for (;;) {
-        std::array<pollfd, 4> watched{pollfd{child_.process.get(), POLLIN, 0},
-                                      pollfd{sync_ ? sync_.get() : -1, POLLIN, 0}, pollfd{signals_.get(), POLLIN, 0},
-                                      pollfd{reader_watched ? report_.fd() : -1, 0, 0}};
+        std::array<pollfd, 7> watched{pollfd{child_.process.get(), POLLIN, 0},
+                                      pollfd{sync_ ? sync_.get() : -1, POLLIN, 0},
+                                      pollfd{signals_.get(), POLLIN, 0},
+                                      pollfd{reader_watched ? report_.fd() : -1, 0, 0},
+                                      pollfd{master_from_ ? master_from_.get() : -1, POLLIN, 0},
+                                      pollfd{-1, 0, 0},
+                                      pollfd{-1, 0, 0}};
+        if (terminal_) {
+            const auto more = terminal_->watched();
+            watched[5] = more[0];
+            watched[6] = more[1];
+        }
         const int ready = ::poll(watched.data(), watched.size(), resting ? -1 : milliseconds_before_rest);
         if (ready < 0) {
             if (errno == EINTR) continue;
@@ -267,6 +265,11 @@ std::optional<Ending> Container::supervise() {
             resting = true;
             drop_clean_pages();
             continue;
+        }
+        if (terminal_) terminal_->serve({watched[5], watched[6]});
+        if ((watched[4].revents & POLLIN) != 0) {
+            terminal_.emplace(posix::receive_fd(master_from_));
+            master_from_.reset();
         }
         if (watched[1].revents != 0) {
             on_message();
@@ -281,11 +284,15 @@ std::optional<Ending> Container::supervise() {
             reader_watched = false;
             posix::pidfd_send_signal(child_.process, SIGKILL);
         }
-        if (watched[0].revents != 0) return reap();
+        if (watched[0].revents == 0) continue;
+        if (terminal_) terminal_->drain();
+        terminal_.reset();
+        return reap();
     }
 }
 
 void Container::on_signal(int number) {
+    if (number == SIGWINCH && terminal_) return terminal_->resize();
     const bool ends = number == SIGHUP || number == SIGINT || number == SIGQUIT || number == SIGTERM;
     if (!sync_ || !ends) {
         posix::pidfd_send_signal(child_.process, number);

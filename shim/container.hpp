@@ -15,6 +15,7 @@
 #include "shim/shared_flag.hpp"
 #include "shim/spawn.hpp"
 #include "shim/state.hpp"
+#include "shim/terminal_proxy.hpp"
 
 namespace locald::shim {
 
@@ -73,6 +74,8 @@ private:
     posix::UniqueFd sync_;
     SharedFlag executing_;
     posix::UniqueFd console_, start_listener_;
+    posix::UniqueFd master_from_;  ///< gives the terminal's master when nobody else takes it
+    std::optional<TerminalProxy> terminal_;
     bool parked_ = false, running_ = false, reaped_ = false;
     int ended_by_ = 0;  ///< the signal that asked for the end before the program ran
     std::optional<Error> failure_;

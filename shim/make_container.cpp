@@ -9,6 +9,7 @@
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/container.hpp"
+#include "shim/handed_fds.hpp"
 
 namespace locald::shim {
 
@@ -31,13 +32,7 @@ int make_container(const Options& options, bool own_exit_codes) {
         take_over(options.report_fd, "--report-fd");
         report = Reporter(options.report_fd);
         take_over(options.console_fd, "--console-fd");
-        for (unsigned i = 0; i < options.preserve_fds; ++i) {
-            const int fd = static_cast<int>(3 + i);
-            if (::fcntl(fd, F_GETFD) < 0) {
-                throw_errno(errno, "unable to stat preserved-fd ", std::to_string(i), " (of ",
-                            std::to_string(options.preserve_fds), ")");
-            }
-        }
+        check_preserved(options.preserve_fds);
         posix::cloexec_from(3 + options.preserve_fds);
         Container container(options, report);
         const std::optional<Ending> ending = container.run();

@@ -73,6 +73,7 @@ Options parse_bundle(const Globals& globals, Walker& walker) {
 Options parse_make(const Globals& globals, Walker& walker, bool create) {
     Options options = with_globals(globals);
     if (create) options.fate = Fate::created;
+    options.own_terminal = true;
     for (std::string name; walker.next_option(name);) {
         if (take_common(options, walker, name)) continue;
         if (name == "--console-socket") {

@@ -21,6 +21,7 @@ struct Options {
     std::string config = "config.json";  ///< the file in the bundle, or a path
     Fate fate = Fate::foreground;
     int console_fd = -1;         ///< a connected unix socket that gets the pty master
+    bool own_terminal = false;   ///< without either, our own terminal is joined with the container's
     std::string console_socket;  ///< the path of one that listens; empty: none
     std::string pidfd_socket;    ///< the path of a listening socket that gets the first process's pidfd
     int report_fd = -1;          ///< where JSON lines go

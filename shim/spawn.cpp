@@ -64,22 +64,17 @@ Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup,
     return spawned;
 }
 
-/// Where a user namespace is involved and others are joined, the process cannot be made in one step: the host's
-/// namespaces must be joined with the rights that the user namespace takes away, its own with those that it gives, and
-/// we could not come back from there. A helper goes in, makes the process as our child (CLONE_PARENT) and tells its
-/// number.
-Spawned spawn_through_helper(NamespacePlan& namespaces, const UniqueFd& cgroup, const std::function<void()>& body) {
+/// Makes the process through a helper, which `enter`s namespaces first and then makes it as our child (CLONE_PARENT).
+/// We could not come back from a user namespace.
+Spawned spawn_through_helper(std::uint64_t flags, const UniqueFd& cgroup, const std::function<void()>& enter,
+                             const std::function<void()>& body) {
     auto [ours, theirs] = posix::make_socket_pair();
     const UniqueFd& tell = theirs;
     Spawned helper = clone_into(0, SIGCHLD, cgroup, [&] {
         try {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-            // Whoever has rights in the user namespace that we join must not trace us or open our descriptors.
-            if (namespaces.find_joined(CLONE_NEWUSER) != nullptr && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-                throw_errno(errno, "become undumpable");
-            }
-            join_around_user_namespace(namespaces);
-            const Spawned child = clone_into(namespaces.clone_flags() | CLONE_PARENT, 0, UniqueFd(), body);
+            enter();
+            const Spawned child = clone_into(flags | CLONE_PARENT, 0, UniqueFd(), body);
             send(tell, Sync::mapped, std::to_string(child.pid));
         } catch (const Error& e) {
             send_error(tell, e);
@@ -106,6 +101,16 @@ Spawned spawn_through_helper(NamespacePlan& namespaces, const UniqueFd& cgroup, 
     return spawned;
 }
 
+/// Where a user namespace is involved and others are joined: the host's namespaces must be joined with the rights that
+/// the user namespace takes away, its own with those that it gives.
+void enter_for(NamespacePlan& namespaces) {
+    // Whoever has rights in the user namespace that we join must not trace us or open our descriptors.
+    if (namespaces.find_joined(CLONE_NEWUSER) != nullptr && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        throw_errno(errno, "become undumpable");
+    }
+    join_around_user_namespace(namespaces);
+}
+
 /// Only children enter a pid namespace; those that we make later, the hooks, belong into our own again.
 Spawned spawn_in_pid_namespace(const NamespacePlan& namespaces, const JoinedNamespace& pid, const UniqueFd& cgroup,
                                const std::function<void()>& body) {
@@ -127,7 +132,8 @@ Spawned spawn_in_pid_namespace(const NamespacePlan& namespaces, const JoinedName
 Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
     try {
         if (namespaces.has(CLONE_NEWUSER) && !namespaces.joined.empty()) {
-            return spawn_through_helper(namespaces, cgroup.birth_place(), body);
+            return spawn_through_helper(
+                namespaces.clone_flags(), cgroup.birth_place(), [&] { enter_for(namespaces); }, body);
         }
         if (const auto* pid = namespaces.find_joined(CLONE_NEWPID)) {
             return spawn_in_pid_namespace(namespaces, *pid, cgroup.birth_place(), body);
@@ -136,6 +142,22 @@ Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::functi
     } catch (const Error& e) {
         if (e.kind() == ErrorKind::lost) throw;
         fail(e, namespaces.clone_flags());
+    }
+}
+
+Spawned spawn_beside(const UniqueFd& first, std::uint64_t flags, const UniqueFd& cgroup,
+                     const std::function<void(std::uint64_t)>& body) {
+    if ((flags & CLONE_NEWUSER) != 0) {
+        return spawn_through_helper(
+            0, cgroup, [&] { enter_beside(first, flags); }, [&] { body(0); });
+    }
+    enter_beside(first, flags & CLONE_NEWPID);
+    return clone_into(0, SIGCHLD, cgroup, [&] { body(flags & ~static_cast<std::uint64_t>(CLONE_NEWPID)); });
+}
+
+void enter_beside(const UniqueFd& first, std::uint64_t flags) {
+    if (flags != 0 && ::setns(first.get(), static_cast<int>(flags)) != 0) {
+        throw_errno(errno, "join the container's namespaces");
     }
 }
 

@@ -129,6 +129,8 @@ void check_no_pivot(const oci::Spec& spec) {
     refuse("--no-pivot: rootfsPropagation of [r]private is not safe without pivot_root");
 }
 
+void validate_process(const oci::Process& process) { check_process(process); }
+
 void validate(const oci::Spec& spec, bool need_process) {
     check_version(spec.oci_version);
     if (!spec.root || spec.root->path.empty()) refuse("root.path: is missing");

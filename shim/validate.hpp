@@ -12,4 +12,7 @@ void validate(const oci::Spec& spec, bool need_process);
 /// What --no-pivot does not go together with.
 void check_no_pivot(const oci::Spec& spec);
 
+/// The same for a process object alone.
+void validate_process(const oci::Process& process);
+
 }  // namespace locald::shim

@@ -1,0 +1,85 @@
+#include "shim/joining.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <exception>
+
+#include "core/base/error.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/namespaces.hpp"
+#include "shim/program.hpp"
+#include "shim/seccomp_agent.hpp"
+#include "shim/seccomp_packet.hpp"
+#include "shim/spawn.hpp"
+#include "shim/sync.hpp"
+#include "shim/terminal.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+/// By its own devpts, as the container's first terminal was.
+void take_terminal(const JoinPlan& plan) {
+    const UniqueFd root = posix::open("/", O_PATH | O_DIRECTORY);
+    const Terminal terminal = open_terminal(root, plan.process.console_size);
+    send_master(UniqueFd(plan.console_fd), terminal);
+    enter_terminal(terminal);
+}
+
+void load(JoinPlan& plan) {
+    const auto packet = unpack_filter(plan.filter);
+    load_seccomp_for_agent(packet.filter, plan.seccomp_agent, seccomp_agent_message(plan.spec, plan.state));
+    plan.seccomp_agent.reset();
+}
+
+[[noreturn]] void join(JoinPlan& plan, std::uint64_t flags, const UniqueFd& sync) {
+    const auto live = [&] {
+        if (plan.detached) {
+            live_on();
+        } else {
+            die_with_parent(sync);
+        }
+    };
+    die_with_parent(sync);
+    if (::setsid() < 0) throw_errno(errno, "make a session");
+    if (plan.wait_attached) wait_for(sync, Sync::attached);
+    enter_beside(plan.first, flags);
+    for (const auto& entry : plan.spec.linux_->namespaces) {
+        if (entry.type == "user") become_namespace_root();
+    }
+    if (plan.process.terminal) take_terminal(plan);
+    const Execution execution = become_program({plan.process,
+                                                *plan.spec.linux_,
+                                                {},
+                                                plan.preserve_fds,
+                                                live,
+                                                [&](const std::string& text) { send(sync, Sync::warning, text); },
+                                                plan.filter.empty() ? std::function<void()>() : [&] { load(plan); }});
+    plan.executing.set();
+    execute(execution);
+}
+
+}  // namespace
+
+void joining_main(JoinPlan& plan, std::uint64_t flags, const UniqueFd& sync) {
+    try {
+        try {
+            join(plan, flags, sync);
+        } catch (const Error& e) {
+            send_error(sync, e);
+        } catch (const std::exception& e) {
+            send_error(sync, Error(ErrorKind::system, e.what()));
+        }
+    } catch (...) {
+        // The parent is gone; nobody is left to tell.
+    }
+    ::_exit(255);
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/oci/runtime_spec.hpp"
+#include "core/oci/state.hpp"
+#include "core/posix/unique_fd.hpp"
+#include "shim/shared_flag.hpp"
+
+namespace locald::shim {
+
+/// What a process needs to know that joins a container; made by the parent before it exists.
+struct JoinPlan {
+    const oci::Process& process;
+    const oci::Spec& spec;         ///< of the container, as far as its state keeps it
+    const posix::UniqueFd& first;  ///< pidfd of the container's first process
+    SharedFlag& executing;         ///< set when nothing is left to do but execve
+    oci::State state;              ///< for the seccomp agent
+    std::string filter;            ///< packed; empty: none
+    posix::UniqueFd seccomp_agent{};
+    bool wait_attached = false;  ///< the parent moves us into cgroups first
+    bool detached = false;
+    int console_fd = -1;
+    unsigned preserve_fds = 0;
+};
+
+/// The joining process, from its first instruction to execve. Errors go to the parent over `sync`.
+/// @param flags  of the namespaces (CLONE_NEW…) it still has to enter
+[[noreturn]] void joining_main(JoinPlan& plan, std::uint64_t flags, const posix::UniqueFd& sync);
+
+}  // namespace locald::shim

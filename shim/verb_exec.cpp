@@ -1,0 +1,248 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/exec_cgroup.hpp"
+#include "shim/exec_options.hpp"
+#include "shim/handed_fds.hpp"
+#include "shim/joining.hpp"
+#include "shim/log.hpp"
+#include "shim/namespaces.hpp"
+#include "shim/oom_score.hpp"
+#include "shim/report.hpp"
+#include "shim/seccomp_agent.hpp"
+#include "shim/signals.hpp"
+#include "shim/spawn.hpp"
+#include "shim/state.hpp"
+#include "shim/sync.hpp"
+#include "shim/terminal_proxy.hpp"
+#include "shim/verbs.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+constexpr int failed_code = 255;
+
+/// One more process in a container that exists.
+class Exec {
+public:
+    explicit Exec(const ExecOptions& options) : options_(options) {}
+
+    int run() {
+        load();
+        signals_ = take_signals();
+        start();
+        if (options_.detach) return 0;
+        return see_through();
+    }
+
+private:
+    void load() {
+        check_container_id(options_.id);
+        StateDir dir = StateDir::open(open_root(options_.root, false), options_.id);
+        record_ = dir.read();
+        check_status(dir.status(record_));
+        first_ = open_process(record_);
+        if (!first_) check_status("stopped");
+        spec_ = dir.read_spec();
+        filter_ = dir.read_filter();
+        process_ = exec_process(options_, spec_.process);
+        connect_console();
+    }
+
+    void check_status(const std::string& status) const {
+        if (status == "stopped" || status == "creating") {
+            throw Error(ErrorKind::invalid, options_.id + ": cannot exec in a stopped container");
+        }
+        if (status == "paused" && !options_.ignore_paused) {
+            throw Error(ErrorKind::invalid,
+                        options_.id + ": cannot exec in a paused container (use --ignore-paused to override)");
+        }
+    }
+
+    void connect_console() {
+        if (!options_.console_socket.empty() && process_.terminal) {
+            console_ = connect_to(options_.console_socket, "--console-socket");
+        } else if (process_.terminal && options_.detach) {
+            throw Error(ErrorKind::invalid, "cannot allocate tty if runc will detach without setting console socket")
+                .with_remedy("give the path of a listening unix socket by --console-socket");
+        } else if (process_.terminal) {
+            auto pair = posix::make_socket_pair();
+            master_from_ = std::move(pair.first);
+            console_ = std::move(pair.second);
+        }
+    }
+
+    std::uint64_t namespaces() const {
+        std::uint64_t flags = 0;
+        for (const auto& entry : spec_.linux_->namespaces) flags |= namespace_flag(entry.type);
+        return flags;
+    }
+
+    void start() {
+        const ExecCgroup cgroup(record_.cgroups, options_.cgroup);
+        JoinPlan plan{process_, spec_, first_, executing_, record_.state, filter_};
+        plan.state.status = "running";
+        if (!filter_.empty()) plan.seccomp_agent = connect_seccomp_agent(spec_);
+        plan.wait_attached = cgroup.has_v1() || (cgroup.birth_place() && ::geteuid() != 0);
+        plan.detached = options_.detach;
+        plan.console_fd = console_ ? console_.get() : -1;
+        plan.preserve_fds = options_.preserve_fds;
+        // Before there is a child: who is in the container sees it from its first moment (CVE-2016-9962).
+        if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
+        auto [ours, theirs] = posix::make_socket_pair();
+        {
+            const InheritedOomScore score(process_.oom_score_adj);
+            child_ = spawn_beside(first_, namespaces(), cgroup.birth_place(), [&](std::uint64_t flags) {
+                ours.reset();
+                joining_main(plan, flags, theirs);
+            });
+        }
+        theirs.reset();
+        console_.reset();
+        sync_ = std::move(ours);
+        try {
+            cgroup.attach(child_.pid, child_.born_in_cgroup, record_.state.pid);
+            if (plan.wait_attached) send(sync_, Sync::attached);
+            await_program();
+            tell_engine();
+        } catch (...) {
+            posix::pidfd_send_signal(child_.process, SIGKILL);
+            reap();
+            throw;
+        }
+    }
+
+    /// Until execve closes the socket.
+    void await_program() {
+        Message message;
+        while (receive(sync_, message)) {
+            if (message.kind == Sync::failed) throw error_of(message);
+            if (message.kind == Sync::warning) log(LogLevel::warning, message.payload);  // told once, by run or create
+        }
+        if (!executing_.is_set()) {
+            throw Error(ErrorKind::lost, "the process ended while it was joining the container")
+                .with_remedy("a memory limit that is reached, or `kill` from elsewhere, does this");
+        }
+    }
+
+    void tell_engine() const {
+        if (!options_.pidfd_socket.empty()) {
+            posix::send_fd(connect_to(options_.pidfd_socket, "--pidfd-socket"), "pidfd", child_.process);
+        }
+        if (!options_.pid_file.empty()) {
+            posix::replace_file_unsynced(options_.pid_file, std::to_string(child_.pid), 0644);
+        }
+    }
+
+    int see_through() {
+        std::optional<TerminalProxy> terminal;
+        if (master_from_) terminal.emplace(posix::receive_fd(master_from_));
+        for (;;) {
+            std::array<pollfd, 4> watched{pollfd{child_.process.get(), POLLIN, 0}, pollfd{signals_.get(), POLLIN, 0},
+                                          pollfd{-1, 0, 0}, pollfd{-1, 0, 0}};
+            if (terminal) {
+                const auto more = terminal->watched();
+                watched[2] = more[0];
+                watched[3] = more[1];
+            }
+            if (::poll(watched.data(), watched.size(), -1) < 0) {
+                if (errno == EINTR) continue;
+                throw_errno(errno, "poll");
+            }
+            if (terminal) terminal->serve({watched[2], watched[3]});
+            if ((watched[1].revents & POLLIN) != 0) forward(terminal);
+            if (watched[0].revents == 0) continue;
+            if (terminal) terminal->drain();
+            return reap();
+        }
+    }
+
+    void forward(const std::optional<TerminalProxy>& terminal) {
+        while (const auto number = next_signal(signals_)) {
+            if (*number == SIGWINCH && terminal) {
+                terminal->resize();
+            } else {
+                posix::pidfd_send_signal(child_.process, *number);
+            }
+        }
+    }
+
+    int reap() {
+        int status = 0;
+        while (::waitpid(child_.pid, &status, __WALL) < 0) {
+            if (errno != EINTR) throw_errno(errno, "wait for the process");
+        }
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    }
+
+    const ExecOptions& options_;
+    Record record_;
+    UniqueFd first_;
+    oci::Spec spec_;
+    std::string filter_;
+    oci::Process process_;
+    UniqueFd signals_, console_, master_from_, sync_;
+    SharedFlag executing_;
+    Spawned child_;
+};
+
+int exec_in_container(const Globals& globals, Walker& walker) {
+    const ExecOptions options = parse_exec(globals, walker);
+    try {
+        check_preserved(options.preserve_fds);
+        posix::cloexec_from(3 + options.preserve_fds);
+        return Exec(options).run();
+    } catch (const Error& e) {
+        Error error = e;
+        error.add_context("exec failed");
+        Reporter(-1).error(error, failed_code);
+        return failed_code;
+    }
+}
+
+}  // namespace
+
+const Verb exec_verb{
+    "exec", "  exec [-d] [-t] ID COMMAND...       run another process in a container\n",
+    "Usage: locald-shim [OPTION...] exec [OPTION...] ID COMMAND [ARGUMENT...]\n"
+    "       locald-shim [OPTION...] exec [OPTION...] --process FILE ID\n"
+    "\n"
+    "Runs a process in the namespaces and the cgroup of a container. Without --process it is the container's own one\n"
+    "with another command and what the options change. Ends with the process's status; 255 when exec itself failed.\n"
+    "\n"
+    "  -p, --process FILE         the process object as JSON\n"
+    "  -d, --detach               come back when the program runs\n"
+    "  -t, --tty                  give it a terminal\n"
+    "      --cwd DIR              its working directory\n"
+    "  -e, --env NAME=VALUE       add to its environment\n"
+    "  -u, --user UID[:GID]       its user\n"
+    "  -g, --additional-gids GID  add a group\n"
+    "  -c, --cap CAPABILITY       add a capability\n"
+    "      --no-new-privs         set no_new_privs\n"
+    "      --apparmor PROFILE     its AppArmor profile\n"
+    "      --process-label LABEL  its SELinux label\n"
+    "      --cgroup [CONTROLLER[,...]:]PATH  an existing cgroup below the container's\n"
+    "      --ignore-paused        also in a paused container\n"
+    "      --pid-file FILE        write its process id there\n"
+    "      --console-socket PATH  a listening unix socket that is sent the pty master\n"
+    "      --pidfd-socket PATH    a listening unix socket that is sent its pidfd\n"
+    "      --preserve-fds N       hand descriptors 3 ... 2+N to it as well\n",
+    exec_in_container, failed_code};
+
+}  // namespace locald::shim

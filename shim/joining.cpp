@@ -1,8 +1,6 @@
 #include "shim/joining.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,7 +12,6 @@
 #include "shim/program.hpp"
 #include "shim/seccomp_agent.hpp"
 #include "shim/seccomp_packet.hpp"
-#include "shim/spawn.hpp"
 #include "shim/sync.hpp"
 #include "shim/terminal.hpp"
 
@@ -38,7 +35,7 @@ void load(JoinPlan& plan) {
     plan.seccomp_agent.reset();
 }
 
-[[noreturn]] void join(JoinPlan& plan, std::uint64_t flags, const UniqueFd& sync) {
+[[noreturn]] void join(JoinPlan& plan, const UniqueFd& sync) {
     const auto live = [&] {
         if (plan.detached) {
             live_on();
@@ -49,7 +46,6 @@ void load(JoinPlan& plan) {
     die_with_parent(sync);
     if (::setsid() < 0) throw_errno(errno, "make a session");
     if (plan.wait_attached) wait_for(sync, Sync::attached);
-    enter_beside(plan.first, flags);
     for (const auto& entry : plan.spec.linux_->namespaces) {
         if (entry.type == "user") become_namespace_root();
     }
@@ -67,10 +63,10 @@ void load(JoinPlan& plan) {
 
 }  // namespace
 
-void joining_main(JoinPlan& plan, std::uint64_t flags, const UniqueFd& sync) {
+void joining_main(JoinPlan& plan, const UniqueFd& sync) {
     try {
         try {
-            join(plan, flags, sync);
+            join(plan, sync);
         } catch (const Error& e) {
             send_error(sync, e);
         } catch (const std::exception& e) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "core/oci/runtime_spec.hpp"
@@ -13,11 +12,10 @@ namespace locald::shim {
 /// What a process needs to know that joins a container; made by the parent before it exists.
 struct JoinPlan {
     const oci::Process& process;
-    const oci::Spec& spec;         ///< of the container, as far as its state keeps it
-    const posix::UniqueFd& first;  ///< pidfd of the container's first process
-    SharedFlag& executing;         ///< set when nothing is left to do but execve
-    oci::State state;              ///< for the seccomp agent
-    std::string filter;            ///< packed; empty: none
+    const oci::Spec& spec;  ///< of the container, as far as its state keeps it
+    SharedFlag& executing;  ///< set when nothing is left to do but execve
+    oci::State state;       ///< for the seccomp agent
+    std::string filter;     ///< packed; empty: none
     posix::UniqueFd seccomp_agent{};
     bool wait_attached = false;  ///< the parent moves us into cgroups first
     bool detached = false;
@@ -26,7 +24,6 @@ struct JoinPlan {
 };
 
 /// The joining process, from its first instruction to execve. Errors go to the parent over `sync`.
-/// @param flags  of the namespaces (CLONE_NEW…) it still has to enter
-[[noreturn]] void joining_main(JoinPlan& plan, std::uint64_t flags, const posix::UniqueFd& sync);
+[[noreturn]] void joining_main(JoinPlan& plan, const posix::UniqueFd& sync);
 
 }  // namespace locald::shim

@@ -146,18 +146,29 @@ Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::functi
 }
 
 Spawned spawn_beside(const UniqueFd& first, std::uint64_t flags, const UniqueFd& cgroup,
-                     const std::function<void(std::uint64_t)>& body) {
-    if ((flags & CLONE_NEWUSER) != 0) {
-        return spawn_through_helper(
-            0, cgroup, [&] { enter_beside(first, flags); }, [&] { body(0); });
-    }
-    enter_beside(first, flags & CLONE_NEWPID);
-    return clone_into(0, SIGCHLD, cgroup, [&] { body(flags & ~static_cast<std::uint64_t>(CLONE_NEWPID)); });
+                     const std::function<void()>& body) {
+    const auto enter = [&] {
+        if (flags != 0 && ::setns(first.get(), static_cast<int>(flags)) != 0) {
+            throw_errno(errno, "join the container's namespaces");
+        }
+    };
+    if ((flags & CLONE_NEWUSER) != 0) return spawn_through_helper(0, cgroup, enter, body);
+    enter();
+    return clone_into(0, SIGCHLD, cgroup, body);
 }
 
-void enter_beside(const UniqueFd& first, std::uint64_t flags) {
-    if (flags != 0 && ::setns(first.get(), static_cast<int>(flags)) != 0) {
-        throw_errno(errno, "join the container's namespaces");
+HostPlace::HostPlace(std::uint64_t flags) {
+    if ((flags & CLONE_NEWNS) == 0 || (flags & CLONE_NEWUSER) != 0) return;  // then only others leave it
+    mounts_ = posix::open("/proc/self/ns/mnt", O_RDONLY);
+    root_ = posix::open("/", O_PATH | O_DIRECTORY);
+    cwd_ = posix::open(".", O_PATH | O_DIRECTORY);
+}
+
+void HostPlace::come_back() const {
+    if (!mounts_) return;
+    if (::setns(mounts_.get(), CLONE_NEWNS) != 0 || ::fchdir(root_.get()) != 0 || ::chroot(".") != 0 ||
+        ::fchdir(cwd_.get()) != 0) {
+        throw_errno(errno, "come back from the container's mount namespace");
     }
 }
 

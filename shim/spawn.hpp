@@ -23,12 +23,20 @@ struct Spawned {
 /// `namespaces`.
 Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body);
 
-/// A process for the namespaces (`flags`, CLONE_NEW…) of a container's first process, born in `cgroup` where the kernel
-/// lets us. `body` gets the flags of those that it must still enter by enter_beside(). Our children from now on are in
-/// the container's pid namespace; we must be undumpable before.
+/// A process in the namespaces (`flags`, CLONE_NEW…) of a container's first process, born in `cgroup` where the kernel
+/// lets us. From its first moment nothing of the host's is its root or working directory; we must be undumpable before.
+/// This process joins them too, all but a user namespace; HostPlace takes it back.
 Spawned spawn_beside(const posix::UniqueFd& first, std::uint64_t flags, const posix::UniqueFd& cgroup,
-                     const std::function<void(std::uint64_t)>& body);
-/// One setns(2) for all of them.
-void enter_beside(const posix::UniqueFd& first, std::uint64_t flags);
+                     const std::function<void()>& body);
+
+/// Where this process is among the host's files, to come back to after spawn_beside() with these flags.
+class HostPlace {
+public:
+    explicit HostPlace(std::uint64_t flags);
+    void come_back() const;
+
+private:
+    posix::UniqueFd mounts_, root_, cwd_;
+};
 
 }  // namespace locald::shim

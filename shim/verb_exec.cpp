@@ -96,7 +96,7 @@ private:
 
     void start() {
         const ExecCgroup cgroup(record_.cgroups, options_.cgroup);
-        JoinPlan plan{process_, spec_, first_, executing_, record_.state, filter_};
+        JoinPlan plan{process_, spec_, executing_, record_.state, filter_};
         plan.state.status = "running";
         if (!filter_.empty()) plan.seccomp_agent = connect_seccomp_agent(spec_);
         plan.wait_attached = cgroup.has_v1() || (cgroup.birth_place() && ::geteuid() != 0);
@@ -106,21 +106,24 @@ private:
         // Before there is a child: who is in the container sees it from its first moment (CVE-2016-9962).
         if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         auto [ours, theirs] = posix::make_socket_pair();
+        const std::uint64_t flags = namespaces();
+        const HostPlace host(flags);
         {
             const InheritedOomScore score(process_.oom_score_adj);
-            child_ = spawn_beside(first_, namespaces(), cgroup.birth_place(), [&](std::uint64_t flags) {
+            child_ = spawn_beside(first_, flags, cgroup.birth_place(), [&] {
                 ours.reset();
-                joining_main(plan, flags, theirs);
+                joining_main(plan, theirs);
             });
         }
         theirs.reset();
         console_.reset();
         sync_ = std::move(ours);
         try {
+            if (!child_.born_in_cgroup) host.come_back();  // a cgroup may have to be looked for
             cgroup.attach(child_.pid, child_.born_in_cgroup, record_.state.pid);
             if (plan.wait_attached) send(sync_, Sync::attached);
             await_program();
-            tell_engine();
+            if (!options_.pidfd_socket.empty() || !options_.pid_file.empty()) tell_engine(host);
         } catch (...) {
             posix::pidfd_send_signal(child_.process, SIGKILL);
             reap();
@@ -141,7 +144,8 @@ private:
         }
     }
 
-    void tell_engine() const {
+    void tell_engine(const HostPlace& host) const {
+        host.come_back();
         if (!options_.pidfd_socket.empty()) {
             posix::send_fd(connect_to(options_.pidfd_socket, "--pidfd-socket"), "pidfd", child_.process);
         }

@@ -79,9 +79,9 @@ TEST_F(ShimExec, HasTheContainersUserRightsAndEnvironmentUnlessAskedOtherwise) {
     json["process"]["user"] = {{"uid", 5}, {"gid", 6}, {"additionalGids", {7}}};
     start(json);
     EXPECT_THAT(sh("id; echo $A; pwd; grep NoNewPrivs /proc/self/status").out,
-                HasSubstr("uid=5 gid=6 groups=6,7\n1\n/\nNoNewPrivs:\t1\n"));
+                HasSubstr("uid=5 gid=6 groups=7\n1\n/\nNoNewPrivs:\t1\n"));
     const Result other = sh("id; echo $A$B; pwd", {"-u", "0:3", "-e", "A=2", "--env=B=3", "--cwd", "/tmp", "-g", "9"});
-    EXPECT_EQ(other.out, "uid=0 gid=3 groups=3,7,9\n23\n/tmp\n");
+    EXPECT_EQ(other.out, "uid=0 gid=3 groups=7,9\n23\n/tmp\n");
 }
 
 TEST_F(ShimExec, GivesCapabilitiesButNeverInheritableOnes) {
@@ -118,7 +118,7 @@ TEST_F(ShimExec, TakesTheProcessFromAFile) {
     std::ofstream(dir_ / "process.json") << process.dump();
     const Result bad = exec({"--process", dir_ / "process.json"}, {});
     EXPECT_EQ(bad.code, 255);
-    EXPECT_THAT(bad.err, HasSubstr("Cwd property must not be empty"));
+    EXPECT_THAT(bad.err, HasSubstr("process.cwd"));
 }
 
 TEST_F(ShimExec, SaysWhatIsMissing) {
@@ -226,18 +226,20 @@ TEST_F(ShimExec, DiesWithItsForegroundProcess) {
 }
 
 TEST_F(ShimExec, CannotBeTracedByTheContainerBeforeItsProgramRuns) {
-    // Root in the container with CAP_SYS_PTRACE looks at the descriptors of every new process, as CVE-2016-9962 did.
+    // Root in the container looks at the descriptors of every new process, as CVE-2016-9962 did.
     Json json =
         config("echo up; while :; do for p in /proc/[0-9]*; do ls -l $p/fd $p/exe $p/cwd 2>/dev/null; done; done");
     for (const char* set : {"bounding", "effective", "permitted"}) {
-        json["process"]["capabilities"][set] = {"CAP_KILL", "CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"};
+        json["process"]["capabilities"][set] = {"CAP_KILL", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"};
     }
     write(json);
     Program run(command({"run", "--detach", "--bundle", dir_ / "bundle", id_}), dir_ / "container");
     ASSERT_EQ(run.wait(), 0);
     for (int i = 0; i < 60; ++i) EXPECT_EQ(exec({}, {"true"}).code, 0);
-    EXPECT_THAT(run.out(), ::testing::Not(HasSubstr("locald-shim")));
-    EXPECT_THAT(run.out(), ::testing::Not(HasSubstr("/state")));
+    const std::string seen = run.out();
+    EXPECT_NE(seen.find("/bin/busybox"), std::string::npos);
+    EXPECT_EQ(seen.find("locald-shim"), std::string::npos);
+    EXPECT_EQ(seen.find("/state"), std::string::npos);
 }
 
 }  // namespace

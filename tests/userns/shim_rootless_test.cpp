@@ -53,6 +53,20 @@ TEST_F(ShimRootless, RunsAsRootOfItsOwnNamespaceOnly) {
     EXPECT_EQ(st.st_uid, user_);
 }
 
+TEST_F(ShimRootless, IsMadeStartedEnteredAndRemovedByItsOwner) {
+    write(user_config(stay()));
+    Program create(command({"create", "--bundle", dir_ / "bundle", id_}), dir_ / "container", uid_);
+    ASSERT_EQ(create.wait(), 0) << create.err();
+    ASSERT_EQ(call({"start", id_}).code, 0);
+    ASSERT_TRUE(create.wait_for_output("up"));
+    const auto inside = call({"exec", "--pid-file", dir_ / "pid", id_, "sh", "-c", "id -u; hostname; exit 3"});
+    EXPECT_EQ(inside.code, 3) << inside.err;
+    EXPECT_EQ(inside.out, "0\nbox\n");
+    EXPECT_TRUE(std::filesystem::exists(dir_ / "pid"));
+    EXPECT_EQ(call({"kill", id_, "KILL"}).code, 0);
+    EXPECT_EQ(call({"delete", "--force", id_}).code, 0);
+}
+
 TEST_F(ShimRootless, BindsTheHostsDevices) {
     const auto result = run(user_config("echo x >/dev/null && stat -c '%t:%T' /dev/null /dev/urandom"));
     EXPECT_EQ(result.out, "1:3\n1:9\n") << result.err;

@@ -187,8 +187,9 @@ private:
         if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         live_on();
         end_by_signal();
+        close_all_but({plan_.start_fd, plan_.seccomp_agent.get(), lsm_procfs_.get(), sync_.get()});
         send(sync_, Sync::parked);
-        close_all_but({plan_.start_fd, plan_.seccomp_agent.get(), lsm_procfs_.get()});
+        sync_.reset();
         sync_ = await_start(UniqueFd(plan_.start_fd));
         return filter;
     }

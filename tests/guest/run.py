@@ -12,7 +12,7 @@ import time
 from tests.guest.machine import ROOT, Guest, GuestError, image
 
 HOME = "/srv/locald"
-SUITES_SECONDS = 600
+SUITES_SECONDS = 400
 FILES = [(ROOT / "tests", "tests"), (ROOT / "build/release/bin/locald-shim", "bin/locald-shim"),
          (ROOT / "build/release/bin/locald", "bin/locald")]
 

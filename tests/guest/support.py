@@ -193,6 +193,60 @@ class Container:
         return text
 
 
+class Created:
+    """A container made by `create`, to be started, changed and deleted by the other verbs. Use as a context manager."""
+
+    def __init__(self, case, spec, *options, user=False):
+        self.case, self.user, self.id = case, user, case.new_id()
+        self.dir = WORK / self.id
+        self.dir.mkdir()
+        spec = rootless(spec) if user else spec
+        spec["linux"].setdefault("cgroupsPath", "" if user else f"/{TOP}/{self.id}")
+        (self.dir / "config.json").write_text(json.dumps(spec))
+        self.options = options
+        self.output = self.dir / "output"
+
+    def __enter__(self):
+        with open(self.output, "wb") as output:
+            argv = [SHIM, *self.options, "--root", self.case.state(self.user), "create", "--bundle", self.dir, self.id]
+            process = subprocess.run([str(word) for word in (as_user(*argv) if self.user else argv)], stdin=subprocess.DEVNULL,
+                                     stdout=output, stderr=subprocess.STDOUT, timeout=TIMEOUT, check=False)
+        try:
+            self.case.assertEqual(process.returncode, 0, self.output.read_text())
+        except AssertionError:
+            self.__exit__()
+            raise
+        self.pid = self.state()["pid"]
+        return self
+
+    def __exit__(self, *_):
+        self.verb("delete", "--force")
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def verb(self, name, *words, after=(), **kwargs):
+        """`shim OPTION… NAME WORD… ID AFTER…`"""
+        return self.case.shim(*self.options, name, *words, self.id, *after, user=self.user, **kwargs)
+
+    def ok(self, name, *words, **kwargs):
+        done = self.verb(name, *words, **kwargs)
+        self.case.assertEqual(done.returncode, 0, done)
+        return done.stdout
+
+    def start(self):
+        self.ok("start")
+        return self
+
+    def state(self):
+        return json.loads(self.ok("state"))
+
+    @property
+    def cgroup(self):
+        return cgroup_of(self.pid)
+
+    def file(self, name):
+        return read(self.cgroup / name)
+
+
 class GuestCase(unittest.TestCase):
     """A test of containers that must leave no process, mount, cgroup or state behind."""
 

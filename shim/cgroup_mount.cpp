@@ -67,6 +67,7 @@ void bind_own_cgroups(const UniqueFd& target, const MountOptions& options, const
     const CgroupHost host =
         parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
     const FsContext context("tmpfs", what);
+    context.set("source", "tmpfs");
     context.set("mode", "755");
     const UniqueFd top = context.mount(least & ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY));
     attach_mount(top, target, what);
@@ -88,6 +89,7 @@ void mount_unified(const UniqueFd& target, const MountOptions& options, const st
     UniqueFd mount;
     try {
         const FsContext context("cgroup2", what);
+        context.set("source", "cgroup");
         for (const auto& [key, value] : options.data) value ? context.set(key, *value) : context.set_flag(key);
         mount = context.mount(options.set | options.recursive_set);
     } catch (const Error& e) {
@@ -105,6 +107,7 @@ void mount_hierarchy(const UniqueFd& top, const std::string& list, std::uint64_t
     UniqueFd mount;
     try {
         const FsContext context(unified ? "cgroup2" : "cgroup", what + "/" + name);
+        context.set("source", "cgroup");
         if (list.starts_with("name=")) {
             context.set("name", name);
         } else {
@@ -136,6 +139,7 @@ void mount_cgroups(const UniqueFd& target, const MountOptions& options, bool own
     }
     if (!own_namespace) return bind_own_cgroups(target, options, what);
     const FsContext context("tmpfs", what);
+    context.set("source", "tmpfs");
     context.set("mode", "755");
     const std::uint64_t attributes = options.set | options.recursive_set;
     const UniqueFd top = context.mount(attributes & ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY));

@@ -133,6 +133,7 @@ private:
         ::umask(022);
         if (!config_.net_devices.empty()) enter_cgroups();  // they come before it: a sysctl may name one
         make_mounts(plan_.mounts, MountPlace{root_, [this] { enter_cgroups(); }, plan_.namespaces.has(CLONE_NEWCGROUP),
+                                             default_bind_propagation(spec_),
                                              [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
         more_descriptors_.reset();
         if (!sysctls_written_ && !config_.sysctl.empty()) write_sysctls_by(make_own_procfs());

@@ -99,7 +99,7 @@ void bind_node(const UniqueFd& root, const Node& node) {
     if (S_ISLNK(posix::fstat(target, node.path).st_mode)) {
         throw Error(ErrorKind::denied, what + ": " + node.path + " in the image is a link");
     }
-    attach_mount(clone_mount_of(host, false, what), target, what);
+    attach_mount(clone_file(host, what), target, what);
 }
 
 void add(const UniqueFd& root, const UniqueFd& dev, const Node& node, bool by_bind) {
@@ -153,7 +153,7 @@ void bind_console(const UniqueFd& root, const UniqueFd& slave) {
     if (S_ISLNK(posix::fstat(target, "/dev/console").st_mode)) {
         throw Error(ErrorKind::denied, "bind /dev/console: /dev/console in the image is a link");
     }
-    attach_mount(clone_mount_of(slave, false, "bind /dev/console"), target, "bind /dev/console");
+    attach_mount(clone_file(slave, "bind /dev/console"), target, "bind /dev/console");
 }
 
 }  // namespace locald::shim

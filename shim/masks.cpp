@@ -45,7 +45,7 @@ void mask_paths(const UniqueFd& root, const std::vector<std::string>& paths) {
         const std::string what = "mask " + path;
         if (!S_ISDIR(posix::fstat(target, path).st_mode)) {
             if (!null) null = open_null();
-            attach_mount(clone_mount_of(null, false, what), target, what);
+            attach_mount(clone_file(null, what), target, what);
         } else if (!empty) {
             empty = make_empty_directory();
             attach_mount(empty, target, what);

@@ -88,6 +88,12 @@ UniqueFd clone_mount_of(const UniqueFd& at, bool recursive, const std::string& w
     return mount;
 }
 
+UniqueFd clone_file(const UniqueFd& at, const std::string& what) {
+    UniqueFd file = clone_mount_of(at, false, what);
+    change_mount(file, false, 0, 0, MS_PRIVATE, what);
+    return file;
+}
+
 void attach_mount(const UniqueFd& mount, const UniqueFd& target, const std::string& what) {
     if (::syscall(SYS_move_mount, mount.get(), "", target.get(), "",
                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {

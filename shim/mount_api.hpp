@@ -38,6 +38,9 @@ private:
 posix::UniqueFd clone_mount(const posix::UniqueFd& dir, const std::string& path, bool recursive, bool nofollow = false);
 /// A detached copy of what the O_PATH descriptor `at` refers to.
 posix::UniqueFd clone_mount_of(const posix::UniqueFd& at, bool recursive, const std::string& what);
+/// The same of a single file, cut off from the mount that it comes from: a mount on the copy would else reach the
+/// original when the host's mounts are shared with the container.
+posix::UniqueFd clone_file(const posix::UniqueFd& at, const std::string& what);
 
 /// Attaches `mount` on the very object that `target` refers to.
 void attach_mount(const posix::UniqueFd& mount, const posix::UniqueFd& target, const std::string& what);

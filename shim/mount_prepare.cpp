@@ -62,6 +62,10 @@ void check_filesystem(const PreparedMount& prepared, const std::string& place) {
     }
     if (prepared.options.remount) return;
     if (type.empty()) throw Error(ErrorKind::invalid, place + ".type: is missing");
+    if (type == "bind") {
+        throw Error(ErrorKind::invalid,
+                    place + ".options: a bind needs the option bind or rbind, its type says nothing");
+    }
     if (prepared.target == "/proc" && type != "proc") {
         throw Error(ErrorKind::invalid, "\"/proc\" cannot be mounted because it is not of type proc");
     }

@@ -115,6 +115,9 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
         }
     }
     apply_mount_options(prepared.options, prepared.tree, what);
+    if (prepared.options.propagation == 0 && place.bind_propagation != 0) {
+        change_mount(prepared.tree, true, 0, 0, place.bind_propagation, what);
+    }
     const UniqueFd target = open_target(prepared, place.root, S_ISDIR(st.st_mode), what);
     attach_mount(prepared.tree, target, what);
     set_propagation(prepared, prepared.tree, what);

@@ -39,6 +39,7 @@ struct MountPlace {
     /// Called before the first mount of type cgroup: the process must be in its cgroups and cgroup namespace by then.
     std::function<void()> before_cgroups;
     bool own_cgroup_namespace = false;
+    unsigned long bind_propagation = 0;  ///< of binds that name none; @see default_bind_propagation
     /// Called with a procfs that is not yet attached anywhere: the one moment when nothing can be mounted over it.
     std::function<void(const posix::UniqueFd&)> with_procfs;
 };

@@ -26,8 +26,27 @@ using posix::UniqueFd;
 
 namespace {
 
-bool wants_host_mounts(const std::string& propagation) {
-    return propagation.ends_with("slave") || propagation.ends_with("shared");
+/// How the new mount namespace begins.
+enum class Isolation {
+    cut,    ///< private: the host's mounts and ours are two worlds
+    slave,  ///< what the host mounts later is seen
+    peers   ///< nothing is cut off yet: binds that are to be shared stay peers of their sources
+};
+
+Isolation isolation_of(const oci::Spec& spec) {
+    const std::string& root = spec.linux_->rootfs_propagation;
+    if (root.ends_with("shared")) return Isolation::peers;
+    const auto asks = [&](std::string_view word) {
+        return std::any_of(spec.mounts.begin(), spec.mounts.end(), [&](const oci::Mount& mount) {
+            return std::any_of(mount.options.begin(), mount.options.end(), [&](const std::string& option) {
+                return option == word || (option.starts_with('r') && option.substr(1) == word);
+            });
+        });
+    };
+    // A value that is not recursive says nothing about the binds.
+    const bool root_alone = root == "private" || root == "slave" || root == "unbindable";
+    if (root_alone && asks("shared")) return Isolation::peers;
+    return root.ends_with("slave") || asks("slave") || asks("shared") ? Isolation::slave : Isolation::cut;
 }
 
 unsigned long propagation_flag(const std::string& name) {
@@ -38,9 +57,9 @@ unsigned long propagation_flag(const std::string& name) {
     return MS_PRIVATE | recursive;
 }
 
-/// Makes the mount that `at` lies in private. What is mounted on it would else appear on the host, and pivot_root
-/// refuses a shared parent.
-void make_mount_private(const UniqueFd& at) {
+/// Makes the mount that `at` lies in private or a slave. What is mounted on it would else appear on the host, and
+/// pivot_root refuses a shared parent.
+void cut_place_off(const UniqueFd& at, std::uint64_t propagation) {
     const std::string what = "cut the root filesystem's place off from the host's mounts";
     UniqueFd here = posix::openat(at, ".", O_PATH | O_DIRECTORY);
     for (;;) {
@@ -49,7 +68,7 @@ void make_mount_private(const UniqueFd& at) {
         if ((st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) break;
         here = posix::openat(here, "..", O_PATH | O_DIRECTORY);
     }
-    change_mount(here, false, 0, 0, MS_PRIVATE, what);
+    change_mount(here, false, 0, 0, propagation, what);
 }
 
 /// A place's bytes: mountinfo writes spaces and their like as `\040`.
@@ -115,14 +134,20 @@ std::string root_path(const oci::Spec& spec, const std::string& bundle) {
 }
 
 void isolate_mounts(const oci::Spec& spec) {
-    if (spec.linux_->rootfs_propagation.ends_with("shared")) return;
-    bool slave = wants_host_mounts(spec.linux_->rootfs_propagation);
-    for (const auto& mount : spec.mounts) {
-        for (const auto& option : mount.options) slave = slave || wants_host_mounts(option);
-    }
-    if (::mount(nullptr, "/", nullptr, slave ? MS_REC | MS_SLAVE : MS_REC | MS_PRIVATE, nullptr) != 0) {
+    const Isolation isolation = isolation_of(spec);
+    if (isolation == Isolation::peers) return;
+    if (::mount(nullptr, "/", nullptr, MS_REC | (isolation == Isolation::slave ? MS_SLAVE : MS_PRIVATE), nullptr) !=
+        0) {
         throw_errno(errno, "cut the mounts off from the host's");
     }
+}
+
+unsigned long default_bind_propagation(const oci::Spec& spec) {
+    const std::string& root = spec.linux_->rootfs_propagation;
+    const Isolation isolation = isolation_of(spec);
+    if (root.ends_with("shared") || isolation == Isolation::cut) return 0;
+    if (root.ends_with("slave")) return isolation == Isolation::peers ? MS_SLAVE : 0;
+    return MS_PRIVATE;
 }
 
 UniqueFd open_root_directory(const oci::Spec& spec, const std::string& bundle) {
@@ -132,7 +157,10 @@ UniqueFd open_root_directory(const oci::Spec& spec, const std::string& bundle) {
 UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
     const std::string path = root_path(spec, bundle);
     const UniqueFd place = open_root_directory(spec, bundle);
-    if (spec.linux_->rootfs_propagation.ends_with("shared")) make_mount_private(place);
+    const bool slave = spec.linux_->rootfs_propagation.ends_with("slave");
+    if (isolation_of(spec) != Isolation::cut && !(slave && isolation_of(spec) == Isolation::slave)) {
+        cut_place_off(place, slave ? MS_SLAVE : MS_PRIVATE);
+    }
     const std::string what = "mount the root filesystem on " + path;
     if (has_root_mount(spec) && spec.mounts.front().type == "overlay") {
         return mount_overlay(spec.mounts.front(), path, place, "mount the overlay root filesystem on " + path);

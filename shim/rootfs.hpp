@@ -8,9 +8,12 @@
 namespace locald::shim {
 
 /// Cuts the new mount namespace off from the host's before the first mount: private, or slave where the configuration
-/// wants to see what the host mounts later. With a shared root filesystem nothing is cut off yet, so that binds can
-/// stay peers of their sources: pivot_into() does it.
+/// wants to see what the host mounts later. Where binds are to stay peers of their sources nothing is cut off yet:
+/// mount_root() does it for the root filesystem's place and pivot_into() for the rest.
 void isolate_mounts(const oci::Spec& spec);
+
+/// The propagation of a bind that names none, MS_PRIVATE or MS_SLAVE; 0 when isolate_mounts() has left it right.
+unsigned long default_bind_propagation(const oci::Spec& spec);
 
 /// Puts the root filesystem on `<bundle>/<root.path>`: an overlay when the first mount of the configuration has the
 /// destination "/", else the directory itself. @return the root of the new mount, to which all that follows is relative

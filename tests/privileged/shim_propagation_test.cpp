@@ -81,6 +81,7 @@ TEST_F(ShimPropagation, GivesTheRootThePropagationThatIsAskedFor) {
             const bool applies = *place == '/' && (place[1] == '\0' || *name == 'r');
             const auto line = mount_on(result.out, place);
             EXPECT_EQ(line.has_field("shared:"), applies && kind == "shared") << name << place << "\n" << result.out;
+            EXPECT_TRUE(!mount_on(result.out, "/proc/keys").has_field("master:")) << name << "\n" << result.out;
             EXPECT_EQ(line.has_field("unbindable"), applies && kind == "unbindable") << name << place << "\n"
                                                                                      << result.out;
         }
@@ -103,6 +104,37 @@ TEST_F(ShimPropagation, ShowsTheContainersMountsToTheHostOnlyThroughSharedBinds)
         while (::umount2((source_ + "/sub").c_str(), MNT_DETACH) == 0) {
         }
     }
+}
+
+TEST_F(ShimPropagation, SaysNothingAboutBindsByAValueThatIsNotRecursive) {
+    for (const char* root : {"private", "slave", "unbindable", "shared"}) {
+        auto json = with_admin(config("mount -t tmpfs inside /data/sub; cat /proc/self/mountinfo"));
+        json["linux"]["rootfsPropagation"] = root;
+        json["mounts"].push_back(bind("rshared"));
+        auto plain = bind("");
+        plain["destination"] = "/plain";
+        json["mounts"].push_back(plain);
+        const auto result = run(json);
+        EXPECT_EQ(mount_on(host_table(), source_ + "/sub").source, "inside") << root << result.out << result.err;
+        EXPECT_EQ(mount_on(result.out, "/plain").has_field("shared:"), std::string(root) == "shared") << root << "\n"
+                                                                                                      << result.out;
+        EXPECT_EQ(mount_on(result.out, "/plain").has_field("master:"), std::string(root) == "slave") << root << "\n"
+                                                                                                     << result.out;
+        while (::umount2((source_ + "/sub").c_str(), MNT_DETACH) == 0) {
+        }
+    }
+}
+
+TEST_F(ShimPropagation, KeepsTheRootAndOtherBindsPrivateWhenOneBindIsASlave) {
+    auto json = config("cat /proc/self/mountinfo");
+    json["mounts"].push_back(bind("rslave"));
+    auto plain = bind("");
+    plain["destination"] = "/plain";
+    json["mounts"].push_back(plain);
+    const auto result = run(json);
+    EXPECT_TRUE(mount_on(result.out, "/data").has_field("master:")) << result.out << result.err;
+    EXPECT_TRUE(mount_on(result.out, "/").fields.empty()) << result.out;
+    EXPECT_TRUE(mount_on(result.out, "/plain").fields.empty()) << result.out;
 }
 
 TEST_F(ShimPropagation, ShowsTheHostsLaterMountsOnlyThroughBindsThatAreSlavesOrShared) {

@@ -169,7 +169,7 @@ private:
         } else if (plan_.no_pivot) {
             move_into(root_);
         } else {
-            pivot_into(root_);
+            pivot_into(root_, spec_);
         }
         set_root_propagation(config_.rootfs_propagation);
         if (process_.terminal) {

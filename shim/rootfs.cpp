@@ -180,7 +180,7 @@ UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
     return root;
 }
 
-void pivot_into(const UniqueFd& root) {
+void pivot_into(const UniqueFd& root, const oci::Spec& spec) {
     const UniqueFd old = posix::open("/", O_PATH | O_DIRECTORY);
     if (::fchdir(root.get()) != 0) throw_errno(errno, "enter the root filesystem");
     // Both names are ".": the old root lands on top of the new one and is taken away from there, so no directory for it
@@ -191,8 +191,10 @@ void pivot_into(const UniqueFd& root) {
         if (err == EINVAL) error.with_remedy("the host's root is a ramdisk that cannot be left: try --no-pivot");
         throw error;
     }
-    // What is taken away here must stay on the host.
-    change_mount(old, true, 0, 0, MS_SLAVE, "cut the old root off from the host's mounts");
+    if (isolation_of(spec) == Isolation::peers) {
+        // What is taken away here must stay on the host.
+        change_mount(old, true, 0, 0, MS_SLAVE, "cut the old root off from the host's mounts");
+    }
     if (::umount2(".", MNT_DETACH) != 0) throw_errno(errno, "detach the old root");
     if (::chdir("/") != 0) throw_errno(errno, "enter the new root");
 }

@@ -22,7 +22,7 @@ posix::UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle);
 bool has_root_mount(const oci::Spec& spec) noexcept;
 
 /// Makes `root` the root and working directory of this process; the old root is detached from it for good.
-void pivot_into(const posix::UniqueFd& root);
+void pivot_into(const posix::UniqueFd& root, const oci::Spec& spec);
 
 /// The same where pivot_root(2) is impossible, on a ramdisk: `root` is moved over the old root, of which no whole proc
 /// or sysfs is left, and chroot(2) goes there.

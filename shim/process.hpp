@@ -26,8 +26,14 @@ void set_scheduler(const oci::Scheduler& scheduler);
 /// What can be said against process.scheduler without asking the kernel.
 void check_scheduler(const oci::Scheduler& scheduler);
 void set_io_priority(const oci::IoPriority& priority);
+void check_io_priority(const oci::IoPriority& priority);
 void set_personality(const oci::Personality& personality);
+void check_personality(const oci::Personality& personality);
 void set_memory_policy(const oci::MemoryPolicy& policy);
+void check_memory_policy(const oci::MemoryPolicy& policy);
+/// The names that linux.memoryPolicy knows, for `features`.
+std::vector<std::string> memory_policy_modes();
+std::vector<std::string> memory_policy_flags();
 /// The numbers of a list such as `0-3,7`, each below `most`; empty when the text is anything else.
 std::vector<unsigned> parse_id_list(std::string_view text, unsigned most);
 /// linux.sysctl, checked against the namespaces the container has of its own and written through `proc`, a verified

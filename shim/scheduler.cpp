@@ -80,8 +80,9 @@ struct SchedAttr {
     std::int32_t nice = 0;
     std::uint32_t priority = 0;
     std::uint64_t runtime = 0, deadline = 0, period = 0;
+    std::uint32_t util_min = 0, util_max = 0;  ///< without these the kernel refuses the flags for them (since 5.3)
 };
-static_assert(sizeof(SchedAttr) == 48);
+static_assert(sizeof(SchedAttr) == 56);
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::invalid, what); }
 
@@ -118,10 +119,63 @@ SchedAttr scheduler_attr(const oci::Scheduler& config) {
     return attr;
 }
 
+unsigned io_priority_value(const oci::IoPriority& priority) {
+    const Named* io_class = find(io_classes, priority.ioclass);
+    if (io_class == nullptr) {
+        refuse("process.ioPriority.class: invalid io priority class: " + json_quote(priority.ioclass));
+    }
+    if (priority.priority < 0 || priority.priority > 7) {
+        refuse("process.ioPriority.priority: expected 0..7, got " + std::to_string(priority.priority));
+    }
+    return (io_class->value << IOPRIO_CLASS_SHIFT) | static_cast<unsigned>(priority.priority);
+}
+
+unsigned long personality_value(const oci::Personality& config) {
+    // The spec reserves the flags and names none.
+    if (!config.flags.empty()) refuse("linux.personality.flags: unknown flag " + json_quote(config.flags.front()));
+    if (config.domain == "LINUX") return PER_LINUX;
+    if (config.domain == "LINUX32") return PER_LINUX32;
+    refuse("linux.personality.domain: expected LINUX or LINUX32, got " + json_quote(config.domain));
+}
+
 constexpr unsigned bits_per_word = sizeof(unsigned long) * CHAR_BIT;
 constexpr unsigned most_nodes = 1024;  // MAX_NUMNODES of the largest kernel configurations
 
+struct MemoryPolicyCall {
+    unsigned mode = 0;
+    std::array<unsigned long, most_nodes / bits_per_word> mask{};
+    bool any = false;  ///< a node is named
+};
+
+MemoryPolicyCall parse_memory_policy(const oci::MemoryPolicy& config) {
+    const Named* mode = find(memory_modes, config.mode);
+    if (mode == nullptr) refuse("linux.memoryPolicy.mode: invalid memory policy mode " + json_quote(config.mode));
+    MemoryPolicyCall call;
+    call.mode = mode->value;
+    for (const auto& name : config.flags) {
+        const Named* flag = find(memory_flags, name);
+        if (flag == nullptr) refuse("linux.memoryPolicy.flags: invalid memory policy flag " + json_quote(name));
+        call.mode |= flag->value;
+    }
+    if (config.nodes.empty()) return call;
+    const auto nodes = parse_id_list(config.nodes, most_nodes);
+    if (nodes.empty()) refuse("linux.memoryPolicy.nodes: invalid memory policy nodes " + json_quote(config.nodes));
+    for (const unsigned node : nodes) call.mask[node / bits_per_word] |= 1UL << (node % bits_per_word);
+    call.any = true;
+    return call;
+}
+
+template <std::size_t N>
+std::vector<std::string> names_of(const std::array<Named, N>& table) {
+    std::vector<std::string> names;
+    for (const auto& entry : table) names.emplace_back(entry.name);
+    return names;
+}
+
 }  // namespace
+
+std::vector<std::string> memory_policy_modes() { return names_of(memory_modes); }
+std::vector<std::string> memory_policy_flags() { return names_of(memory_flags); }
 
 void check_scheduler(const oci::Scheduler& scheduler) { scheduler_attr(scheduler); }
 
@@ -135,15 +189,10 @@ void set_scheduler(const oci::Scheduler& scheduler) {
     }
 }
 
+void check_io_priority(const oci::IoPriority& priority) { io_priority_value(priority); }
+
 void set_io_priority(const oci::IoPriority& priority) {
-    const Named* io_class = find(io_classes, priority.ioclass);
-    if (io_class == nullptr) {
-        refuse("process.ioPriority.class: invalid io priority class: " + json_quote(priority.ioclass));
-    }
-    if (priority.priority < 0 || priority.priority > 7) {
-        refuse("process.ioPriority.priority: expected 0..7, got " + std::to_string(priority.priority));
-    }
-    const unsigned value = (io_class->value << IOPRIO_CLASS_SHIFT) | static_cast<unsigned>(priority.priority);
+    const unsigned value = io_priority_value(priority);
     if (::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value) != 0) {
         const int err = errno;
         throw Error(kind_of_errno(err), "set process.ioPriority " + priority.ioclass + ": " + errno_text(err), err)
@@ -151,20 +200,10 @@ void set_io_priority(const oci::IoPriority& priority) {
     }
 }
 
+void check_personality(const oci::Personality& config) { personality_value(config); }
+
 void set_personality(const oci::Personality& config) {
-    unsigned long value = 0;
-    if (config.domain == "LINUX") {
-        value = PER_LINUX;
-    } else if (config.domain == "LINUX32") {
-        value = PER_LINUX32;
-    } else {
-        refuse("linux.personality.domain: expected LINUX or LINUX32, got " + json_quote(config.domain));
-    }
-    // The spec reserves the flags and names none.
-    if (!config.flags.empty()) {
-        refuse("linux.personality.flags: unknown flag " + json_quote(config.flags.front()));
-    }
-    if (::personality(value) < 0) throw_errno(errno, "set linux.personality ", config.domain);
+    if (::personality(personality_value(config)) < 0) throw_errno(errno, "set linux.personality ", config.domain);
 }
 
 std::vector<unsigned> parse_id_list(std::string_view text, unsigned most) {
@@ -180,29 +219,13 @@ std::vector<unsigned> parse_id_list(std::string_view text, unsigned most) {
     return ids;
 }
 
+void check_memory_policy(const oci::MemoryPolicy& config) { parse_memory_policy(config); }
+
 void set_memory_policy(const oci::MemoryPolicy& config) {
-    const Named* mode = find(memory_modes, config.mode);
-    if (mode == nullptr) {
-        refuse("linux.memoryPolicy.mode: invalid memory policy mode " + json_quote(config.mode));
-    }
-    unsigned value = mode->value;
-    for (const auto& name : config.flags) {
-        const Named* flag = find(memory_flags, name);
-        if (flag == nullptr) refuse("linux.memoryPolicy.flags: invalid memory policy flag " + json_quote(name));
-        value |= flag->value;
-    }
-    std::array<unsigned long, most_nodes / bits_per_word> mask{};
-    bool any = false;
-    if (!config.nodes.empty()) {
-        const auto nodes = parse_id_list(config.nodes, most_nodes);
-        if (nodes.empty()) {
-            refuse("linux.memoryPolicy.nodes: invalid memory policy nodes " + json_quote(config.nodes));
-        }
-        for (const unsigned node : nodes) mask[node / bits_per_word] |= 1UL << (node % bits_per_word);
-        any = true;
-    }
+    const MemoryPolicyCall call = parse_memory_policy(config);
     // maxnode counts one bit more than it uses (set_mempolicy(2), BUGS).
-    if (::syscall(SYS_set_mempolicy, value, any ? mask.data() : nullptr, any ? most_nodes + 1 : 0) != 0) {
+    if (::syscall(SYS_set_mempolicy, call.mode, call.any ? call.mask.data() : nullptr, call.any ? most_nodes + 1 : 0) !=
+        0) {
         const int err = errno;
         throw Error(
             kind_of_errno(err),

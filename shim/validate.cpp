@@ -13,6 +13,7 @@
 #include "shim/net_devices.hpp"
 #include "shim/process.hpp"
 #include "shim/seccomp_config.hpp"
+#include "shim/validate_fields.hpp"
 
 namespace locald::shim {
 
@@ -35,23 +36,13 @@ void check_version(const std::string& version) {
     }
 }
 
-void check_process(const oci::Process& process) {
-    if (process.cwd.empty()) refuse("Cwd property must not be empty");
-    if (process.cwd.front() != '/') refuse("Cwd must be an absolute path");
-    if (process.args.empty()) refuse("args must not be empty");
-    for (const auto& word : process.args) {
-        if (word.find('\0') != std::string::npos) refuse("process.args: a word holds a zero byte");
-    }
-    for (const auto& variable : process.env) {
-        if (variable.find('\0') != std::string::npos) refuse("process.env: a variable holds a zero byte");
-    }
-}
-
 void check_namespaces(const oci::Linux& config) {
     std::set<std::string> seen;
     for (const auto& entry : config.namespaces) {
-        if (namespace_flag(entry.type) == 0) refuse("namespace \"" + entry.type + "\" does not exist");
-        if (!seen.insert(entry.type).second) refuse("malformed spec file: duplicated ns \"" + entry.type + "\"");
+        if (namespace_flag(entry.type) == 0)
+            refuse("linux.namespaces: namespace \"" + entry.type + "\" does not exist");
+        if (!seen.insert(entry.type).second)
+            refuse("linux.namespaces: malformed spec file: duplicated ns \"" + entry.type + "\"");
     }
     const auto find = [&](const char* type) -> const oci::Namespace* {
         for (const auto& entry : config.namespaces) {
@@ -62,22 +53,28 @@ void check_namespaces(const oci::Linux& config) {
     const auto* user = find("user");
     const bool mapped = !config.uid_mappings.empty() || !config.gid_mappings.empty();
     if (user == nullptr && mapped) {
-        refuse("user namespace mappings specified, but user namespace isn't enabled in the config");
+        refuse(
+            "linux.uidMappings, linux.gidMappings: user namespace mappings specified, but user namespace isn't enabled "
+            "in the config");
     }
     if (user != nullptr && user->path.empty() && (config.uid_mappings.empty() || config.gid_mappings.empty())) {
-        refuse("user namespaces enabled, but no namespace path to join nor mappings to apply specified");
+        refuse(
+            "linux.uidMappings, linux.gidMappings: user namespaces enabled, but no namespace path to join nor mappings "
+            "to apply specified");
     }
     const auto* time = find("time");
     if (time == nullptr && !config.time_offsets.empty()) {
-        refuse("time namespace offsets specified, but time namespace isn't enabled in the config");
+        refuse("linux.timeOffsets: time namespace offsets specified, but time namespace isn't enabled in the config");
     }
     if (time != nullptr && !time->path.empty() && !config.time_offsets.empty()) {
         refuse(
-            "time namespace enabled, but both namespace path and time offsets specified -- you may only provide one");
+            "linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified -- you may "
+            "only provide one");
     }
     const auto* mount = find("mount");
     if (mount == nullptr && (!config.masked_paths.empty() || !config.readonly_paths.empty())) {
-        refuse("unable to restrict sys entries without a private MNT namespace");
+        refuse(
+            "linux.maskedPaths, linux.readonlyPaths: unable to restrict sys entries without a private MNT namespace");
     }
 }
 
@@ -103,8 +100,9 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     check_shared_mounts(spec, config);
     bool uts = false;
     for (const auto& entry : config.namespaces) uts = uts || entry.type == "uts";
-    if (!uts && !spec.hostname.empty()) refuse("unable to set hostname without a private UTS namespace");
-    if (!uts && !spec.domainname.empty()) refuse("unable to set domainname without a private UTS namespace");
+    if (!uts && !spec.hostname.empty()) refuse("hostname: unable to set hostname without a private UTS namespace");
+    if (!uts && !spec.domainname.empty())
+        refuse("domainname: unable to set domainname without a private UTS namespace");
     if (config.intel_rdt) check_intel_rdt(*config.intel_rdt);
     check_net_devices(config);
     static const std::set<std::string> propagations{"",        "shared",   "rshared",    "slave",      "rslave",
@@ -134,9 +132,10 @@ void validate_process(const oci::Process& process) { check_process(process); }
 void validate(const oci::Spec& spec, bool need_process) {
     check_version(spec.oci_version);
     if (!spec.root || spec.root->path.empty()) refuse("root.path: is missing");
-    if (!spec.process && need_process) refuse("process property must not be empty");
+    if (!spec.process && need_process) refuse("process: process property must not be empty");
     if (!spec.linux_) refuse("linux: is missing");
     if (spec.process) check_process(*spec.process);
+    check_fields(spec);
     check_linux(spec, *spec.linux_);
     check_sysctls(spec);
     check_seccomp(spec);

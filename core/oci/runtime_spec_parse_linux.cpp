@@ -239,7 +239,7 @@ void read(Json& value, const Place& place, Linux& out) {
         // There are eight types and each is known by now, so the ninth entry at the latest ends this.
         for (std::size_t j = 0; j < i; ++j) {
             if (out.namespaces[i].type != out.namespaces[j].type) continue;
-            fail(Place(namespaces, i), "duplicated ns " + json_quote(out.namespaces[i].type));
+            fail(Place(namespaces, i), "malformed spec file: duplicated ns " + json_quote(out.namespaces[i].type));
         }
     }
     object.get("devices", out.devices);

@@ -150,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"/linux/namespaces", R"([{"type":"pid"},{"type":"net"}])",
                            "linux.namespaces[1].type: namespace \"net\" does not exist"},
                       Case{"/linux/namespaces", R"([{"type":"pid"},{"type":"ipc"},{"type":"pid"}])",
-                           "linux.namespaces[2]: duplicated ns \"pid\""},
+                           "linux.namespaces[2]: malformed spec file: duplicated ns \"pid\""},
                       Case{"/linux/namespaces", R"([{"type":"pid","path":"proc"}])",
                            "linux.namespaces[0].path: must be an absolute path"},
                       Case{"/linux/devices", R"([{"path":"/dev/x","type":"x"}])",

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -202,10 +203,10 @@ private:
         for (const int fd : kept) {
             if (fd < static_cast<int>(first)) continue;
             const auto at = static_cast<unsigned>(fd);
-            if (at > first) ::close_range(first, at - 1, 0);
+            if (at > first) ::syscall(SYS_close_range, first, at - 1, 0);
             first = at + 1;
         }
-        ::close_range(first, ~0U, 0);
+        ::syscall(SYS_close_range, first, ~0U, 0);
     }
 
     /// A container that waits ends by the signals that would end its program. The first process of a pid namespace gets

@@ -1,4 +1,6 @@
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -76,10 +78,10 @@ void set_rlimits(const std::vector<oci::Rlimit>& limits) {
     for (const auto& limit : limits) {
         const int resource = rlimit_number(limit.type);
         const rlimit value{limit.soft, limit.hard};
-        if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &value) == 0) continue;
+        if (::syscall(SYS_prlimit64, 0, resource, &value, nullptr) == 0) continue;
         const int err = errno;
         rlimit now{};
-        ::getrlimit(static_cast<__rlimit_resource_t>(resource), &now);
+        ::syscall(SYS_prlimit64, 0, resource, nullptr, &now);
         throw Error(kind_of_errno(err),
                     "set " + limit.type + " to " + shown(limit.soft) + ":" + shown(limit.hard) + ": " + errno_text(err),
                     err)

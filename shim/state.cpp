@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -116,7 +118,8 @@ StateDir StateDir::create(const UniqueFd& root, const std::string& id) {
         result.dir_ = posix::openat(root, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         result.lock_ = posix::openat(result.dir_, lock_name, O_RDWR | O_CREAT | O_EXCL, 0600);
         if (::flock(result.lock_.get(), LOCK_EX | LOCK_NB) != 0) throw_errno(errno, "lock state of ", id);
-        if (::renameat2(root.get(), temporary.c_str(), root.get(), id.c_str(), RENAME_NOREPLACE) == 0) return result;
+        if (::syscall(SYS_renameat2, root.get(), temporary.c_str(), root.get(), id.c_str(), RENAME_NOREPLACE) == 0)
+            return result;
         if (errno != EEXIST) throw_errno(errno, "make state directory of ", id);
     } catch (...) {
         posix::remove_tree_at(root, temporary);

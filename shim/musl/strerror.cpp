@@ -8,10 +8,11 @@
 
 extern "C" {
 
-// (glibc's <string.h> declares another strerror_r, which returns the text.)
+// Under names of their own here, because the headers of the two libraries declare them differently.
+char* error_words(int number) noexcept __asm__("strerror");
 int posix_strerror_r(int number, char* text, std::size_t size) noexcept __asm__("strerror_r");
 
-char* strerror(int number) noexcept {
+char* error_words(int number) noexcept {
     static char unknown[32];
     if (number == 0) return const_cast<char*>("Success");
     const char* words = locald::shim::errno_words(number);
@@ -21,7 +22,7 @@ char* strerror(int number) noexcept {
 }
 
 int posix_strerror_r(int number, char* text, std::size_t size) noexcept {
-    const char* words = strerror(number);
+    const char* words = error_words(number);
     const std::size_t length = std::strlen(words);
     if (length >= size) return ERANGE;
     std::memcpy(text, words, length + 1);

@@ -14,6 +14,7 @@
 #include "core/posix/fs.hpp"
 #include "shim/cgroup_dir.hpp"
 #include "shim/cgroup_maker.hpp"
+#include "shim/cgroup_owner.hpp"
 #include "shim/cgroup_wish.hpp"
 
 namespace locald::shim {
@@ -130,6 +131,7 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
             (wish.devices.empty() || !is_host_root() ? "" : "; its device rules have no effect"));
         return cgroup;
     }
+    const auto owner = host.layout() == CgroupLayout::v2 ? cgroup_owner(spec) : std::nullopt;
     std::vector<std::string> made;
     try {
         for (const auto& path : planned) {
@@ -138,6 +140,7 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
             const std::string relative = path.substr(mount->mount_point.size() + 1);
             check_free(host, *mount, relative);
             CgroupDir dir = make_cgroup(*mount, relative, wish, made);
+            if (mount->v2 && owner) delegate(dir, *owner);
             if (mount->v2) cgroup.v2_ = dir.take();
             cgroup.paths_.push_back(path);
         }
@@ -149,13 +152,14 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
     return cgroup;
 }
 
-Cgroup Cgroup::from_paths(std::vector<std::string> paths) {
+Cgroup Cgroup::from_paths(std::vector<std::string> paths, std::string unit) {
     Cgroup cgroup;
     for (const auto& path : paths) {
         const CgroupMount* mount = cgroup_host().of(path);
         if (mount != nullptr && mount->v2) cgroup.v2_ = CgroupDir::open(cgroup_host(), path).take();
     }
     cgroup.paths_ = std::move(paths);
+    cgroup.unit_ = std::move(unit);
     return cgroup;
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "shim/cgroup_layout.hpp"
 
 namespace locald::shim {
+
+struct PendingScope;
 
 /// The cgroups of one container: one directory on v2, one a controller on v1 and hybrid. A container without any (no
 /// rights, no hierarchy) has an empty one.
@@ -29,7 +32,16 @@ public:
     /// stays.
     static Cgroup create(const oci::Spec& spec, const std::vector<std::string>& planned);
     /// The cgroups of a container that exists, from its state.
-    static Cgroup from_paths(std::vector<std::string> paths);
+    /// @param unit  systemd's name for them; empty: we made them ourselves
+    static Cgroup from_paths(std::vector<std::string> paths, std::string unit = {});
+
+    /// The same two steps where systemd makes the cgroups (--systemd-cgroup): the unit's name, where it will probably
+    /// be, and what is to hold in it. Nothing is asked of systemd yet: it wants a process to put there.
+    static std::vector<std::string> plan_scope(const oci::Spec& spec, const std::string& id, std::string& unit);
+    static Cgroup create_scope(const oci::Spec& spec, const std::string& id, const std::vector<std::string>& planned);
+    /// The third step: the unit with `pid` in it, and the limits that a unit cannot express. paths() are then where it
+    /// really is. False when there is nothing to start. The process can go on with what needs no cgroup meanwhile.
+    bool start_scope(pid_t pid);
 
     /// The v2 directory to be born in (CLONE_INTO_CGROUP), opened O_PATH; empty when there is none.
     const posix::UniqueFd& birth_place() const noexcept { return v2_; }
@@ -56,9 +68,14 @@ public:
     const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
 private:
+    void stop_unit() const;
+    void update_unit(const oci::Resources& change) const;
+
     std::vector<std::string> paths_;
     std::vector<std::string> warnings_;
     posix::UniqueFd v2_;
+    std::string unit_;
+    std::shared_ptr<const PendingScope> pending_;
 };
 
 /// True when the container with these recorded paths was frozen (pause). Two system calls more than opening one file.

@@ -101,6 +101,7 @@ void remove_own_parents(const std::string& limits) {
 }  // namespace
 
 void Cgroup::kill_all() const {
+    if (pending_) return;  // what is there already is another's
     const auto places = places_of(paths_);
     Backoff backoff(most_waiting);
     for (;;) {
@@ -126,6 +127,8 @@ void Cgroup::kill_all() const {
 }
 
 void Cgroup::remove() const {
+    if (pending_) return;
+    stop_unit();
     for (const auto& path : paths_) {
         const std::string limits = limits_place(path);
         Backoff backoff(most_waiting);

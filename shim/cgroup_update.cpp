@@ -153,7 +153,8 @@ void Cgroup::update(const oci::Resources& change) {
         throw Error(ErrorKind::unsupported, "the container has no cgroup whose limits could be changed")
             .with_remedy(remedy_for_cgroup_rights);
     }
-    const CgroupWish wish = wish_of(host, completed(places, change));
+    const oci::Resources resources = completed(places, change);
+    const CgroupWish wish = wish_of(host, resources);
     for (const auto& limit : wish.v2) {
         const bool have = std::any_of(places.begin(), places.end(), [](const auto& place) { return place.mount->v2; });
         if (!have && !limit.skip_if_missing) {
@@ -162,6 +163,7 @@ void Cgroup::update(const oci::Resources& change) {
                 .with_remedy("leave it out");
         }
     }
+    update_unit(resources);
     for (const auto& place : places) {
         update_place(place, wish);
         update_devices(place, wish, warnings_);

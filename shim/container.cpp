@@ -142,7 +142,11 @@ void Container::prepare() {
 
     const UniqueFd root = open_root(options_.root, true);
     state_dir_ = StateDir::create(root, options_.id);  // first: from here on the id is ours
-    record_.cgroups = Cgroup::plan(spec_, options_.id);
+    if (options_.systemd_cgroup) {
+        record_.cgroups = Cgroup::plan_scope(spec_, options_.id, record_.systemd_unit);
+    } else if (!options_.cgroups_disabled) {
+        record_.cgroups = Cgroup::plan(spec_, options_.id);
+    }
     if (spec_.linux_->intel_rdt) {
         resctrl_ = find_resctrl();
         record_.resctrl = plan_resctrl(*spec_.linux_->intel_rdt, options_.id, resctrl_);
@@ -150,8 +154,12 @@ void Container::prepare() {
     state_dir_->write(record_);
     state_dir_->keep_spec(spec_);
     if (options_.fate == Fate::created) start_listener_ = listen_for_start(state_dir_->handle());
-    cgroup_ = Cgroup::create(spec_, record_.cgroups);
-    state_dir_->mark_cgroups_made();
+    if (options_.systemd_cgroup) {
+        cgroup_ = Cgroup::create_scope(spec_, options_.id, record_.cgroups);
+    } else if (!options_.cgroups_disabled) {
+        cgroup_ = Cgroup::create(spec_, record_.cgroups);
+        state_dir_->mark_cgroups_made();
+    }
     report_.warnings(cgroup_.warnings());
 }
 
@@ -204,7 +212,10 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
         send(sync_, Sync::mapped);
     }
     bind_sources_->serve();
-    if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
+    if (cgroup_.start_scope(child_.pid)) {
+        record_.cgroups = cgroup_.paths();
+        state_dir_->mark_cgroups_made();
+    } else if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
         cgroup_.attach(child_.pid, child_.born_in_cgroup);
     }
     if (spec_.linux_->intel_rdt) join_resctrl(*spec_.linux_->intel_rdt, options_.id, child_.pid, resctrl_);
@@ -378,7 +389,7 @@ void Container::destroy() noexcept {
         }
         net_devices_.restore();
         remove_resctrl(record_.resctrl);
-        if (state_dir_->cgroups_grown()) cgroup_ = Cgroup::from_paths(state_dir_->read().cgroups);
+        if (state_dir_->cgroups_grown()) cgroup_ = Cgroup::from_paths(state_dir_->read().cgroups, record_.systemd_unit);
         if (!cgroup_.paths().empty()) {
             // The end of a pid namespace's first process is the end of all in it; without one others may be left.
             if (!namespaces_.is_new(CLONE_NEWPID)) cgroup_.kill_all();

@@ -36,6 +36,7 @@ std::string to_json(const Record& record) {
         first = false;
     }
     json += "]";
+    if (!record.systemd_unit.empty()) json += ",\"systemdUnit\":" + json_quote(record.systemd_unit);
     if (!record.process) json += ",\"process\":false";
     if (record.poststart) json += ",\"poststart\":true";
     if (record.poststop) json += ",\"poststop\":true";
@@ -60,6 +61,7 @@ Record parse_record(const std::string& json) {
         record.shim_start_time = whole.at("shimStartTime").get<std::uint64_t>();
         record.cgroups = whole.at("cgroups").get<std::vector<std::string>>();
         record.resctrl = whole.value("resctrl", std::vector<std::string>());
+        record.systemd_unit = whole.value("systemdUnit", std::string());
         record.process = whole.value("process", true);
         record.poststart = whole.value("poststart", false);
         record.poststop = whole.value("poststop", false);

@@ -116,10 +116,10 @@ int delete_container(const Globals& globals, Walker& walker) {
         // Read again: the shim may have made its cgroups between our first look and its end.
         kill_all_of(*dir, *record);
         if (!record->cgroups.empty()) {
-            const Cgroup cgroup = Cgroup::from_paths(record->cgroups);
+            const Cgroup cgroup = Cgroup::from_paths(record->cgroups, record->systemd_unit);
             if (dir->cgroups_made()) {
                 cgroup.remove();
-            } else {
+            } else if (record->systemd_unit.empty()) {
                 try {
                     cgroup.remove();
                 } catch (const Error&) {

@@ -6,6 +6,7 @@
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/cgroup.hpp"
+#include "shim/intel_rdt.hpp"
 #include "shim/report.hpp"
 #include "shim/state.hpp"
 #include "shim/update_options.hpp"
@@ -27,21 +28,41 @@ oci::Resources read_resources(const std::string& file) {
     return in_step(file, [&] { return oci::parse_resources(posix::read_file(file, most_text)); });
 }
 
-/// The cache and bandwidth schemata live in resctrl, whatever the cgroups are.
-void write_schemata(const UpdateOptions& update) {
-    const auto write = [&](const char* name, const std::string& schema, const char* part, const char* missing) {
-        if (schema.empty()) return;
-        if (::access((std::string("/sys/fs/resctrl/info/") + part).c_str(), F_OK) != 0) {
-            throw Error(ErrorKind::unsupported, missing)
-                .with_remedy(std::string("this CPU or kernel has none, or resctrl is not mounted; leave --") + name +
-                             " out");
-        }
-        const std::string file = "/sys/fs/resctrl/" + update.id + "/schemata";
-        const UniqueFd schemata = posix::open(file, O_WRONLY | O_NOFOLLOW);
-        posix::write_all(schemata, schema + "\n", file);
-    };
-    write("l3-cache-schema", update.l3_cache_schema, "L3", "Intel RDT/CAT: l3 cache schema is not enabled");
-    write("mem-bw-schema", update.mem_bw_schema, "MB", "Intel RDT/MBA: memory bandwidth schema is not enabled");
+void check_resctrl(const std::string& schema, const char* part, const char* missing) {
+    if (schema.empty()) return;
+    std::string info;
+    try {
+        info = find_resctrl() + "/info/" + part;
+    } catch (const Error&) {
+        info.clear();
+    }
+    if (!info.empty() && ::access(info.c_str(), F_OK) == 0) return;
+    throw Error(ErrorKind::unsupported, missing)
+        .with_remedy("this CPU or kernel has none, or resctrl is not mounted; leave the schema out");
+}
+
+/// The cache and bandwidth schemata, in the container's group of resctrl. True when it got one only now.
+bool update_schemata(const UpdateOptions& update, const StateDir& dir, Record& record) {
+    if (update.l3_cache_schema.empty() && update.mem_bw_schema.empty()) return false;
+    check_resctrl(update.l3_cache_schema, "L3", "Intel RDT/CAT: l3 cache schema is not enabled");
+    check_resctrl(update.mem_bw_schema, "MB", "Intel RDT/MBA: memory bandwidth schema is not enabled");
+    const std::string resctrl = find_resctrl();
+    const auto configured = dir.read_spec().linux_->intel_rdt;
+    if (!configured && record.resctrl.empty()) {
+        oci::IntelRdt rdt;
+        rdt.l3_cache_schema = update.l3_cache_schema;
+        rdt.mem_bw_schema = update.mem_bw_schema;
+        record.resctrl = plan_resctrl(rdt, update.id, resctrl);
+        join_resctrl(rdt, update.id, record.state.pid, resctrl);
+        return true;
+    }
+    const std::string group = configured && !configured->clos_id.empty() ? configured->clos_id : update.id;
+    const std::string file = resctrl + "/" + group + "/schemata";
+    const UniqueFd schemata = posix::open(file, O_WRONLY | O_NOFOLLOW);
+    for (const auto& schema : {update.l3_cache_schema, update.mem_bw_schema}) {
+        if (!schema.empty()) posix::write_all(schemata, schema + "\n", file);
+    }
+    return false;
 }
 
 /// A runtime that sees its container through in the foreground holds the lock all the while, and writes no state any
@@ -62,17 +83,18 @@ int update_container(const Globals& globals, Walker& walker) {
     if (dir.status(record) == "stopped") {
         throw Error(ErrorKind::invalid, "update " + update.id + ": container not running");
     }
-    Cgroup cgroup = Cgroup::from_paths(record.cgroups);
-    in_step("update " + update.id, [&] {
+    Cgroup cgroup = Cgroup::from_paths(record.cgroups, record.systemd_unit);
+    const bool new_group = in_step("update " + update.id, [&] {
         cgroup.update(update.resources);
-        write_schemata(update);
+        return update_schemata(update, dir, record);
     });
     Reporter(-1).warnings(update.warnings);
     Reporter(-1).warnings(cgroup.warnings());
-    if (cgroup.paths() == record.cgroups) return 0;
+    const bool grown = cgroup.paths() != record.cgroups;
+    if (!grown && !new_group) return 0;
     record.cgroups = cgroup.paths();
     dir.write(record);
-    dir.mark_cgroups_grown();
+    if (grown) dir.mark_cgroups_grown();
     return 0;
 }
 

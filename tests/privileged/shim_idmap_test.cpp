@@ -137,7 +137,7 @@ TEST_F(ShimIdmap, SaysWhyAMountCannotBeMapped) {
     mount["options"] = Json::array();
     expect_refused(mount, "id-mapped mounts are only supported for bind-mounts");
     mount["options"] = {"bind"};
-    mount["source"] = "/sys/kernel";
+    mount["source"] = "/sys/class";
     expect_refused(mount, "sysfs has none in any Linux");
     mount["source"] = source_;
     mount["uidMappings"] = map(5, 1005, 1);
@@ -157,7 +157,7 @@ TEST_F(ShimIdmap, SaysWhyAMountCannotBeMapped) {
 TEST_F(ShimIdmap, TellsTheUserNamespacesErrorFromTheParentsSide) {
     auto json = config("echo ran");
     in_user_namespace(json);
-    json["mounts"].push_back({{"destination", "/data"}, {"source", "/sys/kernel"}, {"options", {"bind", "idmap"}}});
+    json["mounts"].push_back({{"destination", "/data"}, {"source", "/sys/class"}, {"options", {"bind", "idmap"}}});
     auto result = run(json);
     EXPECT_EQ(result.code, 125);
     EXPECT_NE(result.err.find("sysfs has none in any Linux"), std::string::npos) << result.err;

@@ -21,6 +21,7 @@
 #include "shim/log.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/oom_score.hpp"
+#include "shim/process.hpp"
 #include "shim/report.hpp"
 #include "shim/seccomp_agent.hpp"
 #include "shim/signals.hpp"
@@ -110,6 +111,9 @@ private:
         const HostPlace host(flags);
         {
             const InheritedOomScore score(process_.oom_score_adj);
+            if (process_.exec_cpu_affinity) {
+                set_cpu_affinity(process_.exec_cpu_affinity->initial, "process.execCPUAffinity.initial");
+            }
             child_ = spawn_beside(first_, flags, cgroup.birth_place(), [&] {
                 ours.reset();
                 joining_main(plan, theirs);

@@ -1,6 +1,7 @@
 #include "shim/joining.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,7 +9,6 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
-#include "shim/lsm.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/program.hpp"
 #include "shim/seccomp_agent.hpp"
@@ -47,13 +47,12 @@ void load(JoinPlan& plan) {
     die_with_parent(sync);
     if (::setsid() < 0) throw_errno(errno, "make a session");
     if (plan.wait_attached) wait_for(sync, Sync::attached);
+    if (plan.cgroup_namespace_of != nullptr && ::setns(plan.cgroup_namespace_of->get(), CLONE_NEWCGROUP) != 0) {
+        throw_errno(errno, "join the container's cgroup namespace");
+    }
     for (const auto& entry : plan.spec.linux_->namespaces) {
         if (entry.type == "user") become_namespace_root();
     }
-    if (plan.process.exec_cpu_affinity) {
-        set_cpu_affinity(plan.process.exec_cpu_affinity->final_, "process.execCPUAffinity.final");
-    }
-    const UniqueFd lsm_procfs = wants_lsm(plan.process) ? open_lsm_procfs() : UniqueFd();
     if (plan.process.terminal) take_terminal(plan);
     const Execution execution = become_program({plan.process,
                                                 *plan.spec.linux_,
@@ -62,8 +61,7 @@ void load(JoinPlan& plan) {
                                                 live,
                                                 [&](const std::string& text) { send(sync, Sync::warning, text); },
                                                 plan.filter.empty() ? std::function<void()>() : [&] { load(plan); },
-                                                keeps_groups(plan.state.annotations),
-                                                &lsm_procfs});
+                                                plan.lsm_procfs});
     plan.executing.set();
     execute(execution);
 }

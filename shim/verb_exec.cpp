@@ -19,9 +19,9 @@
 #include "shim/handed_fds.hpp"
 #include "shim/joining.hpp"
 #include "shim/log.hpp"
+#include "shim/lsm.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/oom_score.hpp"
-#include "shim/process.hpp"
 #include "shim/report.hpp"
 #include "shim/seccomp_agent.hpp"
 #include "shim/signals.hpp"
@@ -101,19 +101,24 @@ private:
         plan.state.status = "running";
         if (!filter_.empty()) plan.seccomp_agent = connect_seccomp_agent(spec_);
         plan.wait_attached = cgroup.has_v1() || (cgroup.birth_place() && ::geteuid() != 0);
+        const UniqueFd lsm_procfs = wants_lsm(process_) ? open_lsm_procfs() : UniqueFd();
+        if (lsm_procfs) plan.lsm_procfs = &lsm_procfs;
         plan.detached = options_.detach;
         plan.console_fd = console_ ? console_.get() : -1;
         plan.preserve_fds = options_.preserve_fds;
         // Before there is a child: who is in the container sees it from its first moment (CVE-2016-9962).
         if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         auto [ours, theirs] = posix::make_socket_pair();
-        const std::uint64_t flags = namespaces();
+        std::uint64_t flags = namespaces();
+        if ((flags & CLONE_NEWUSER) == 0 && (flags & CLONE_NEWCGROUP) != 0) {
+            // Under nsdelegate, which systemd mounts with, nobody moves anything from a cgroup that his cgroup
+            // namespace does not hold, not even a newborn: ENOENT. So the process enters it, not we.
+            plan.cgroup_namespace_of = &first_;
+            flags &= ~static_cast<std::uint64_t>(CLONE_NEWCGROUP);
+        }
         const HostPlace host(flags);
         {
             const InheritedOomScore score(process_.oom_score_adj);
-            if (process_.exec_cpu_affinity) {
-                set_cpu_affinity(process_.exec_cpu_affinity->initial, "process.execCPUAffinity.initial");
-            }
             child_ = spawn_beside(first_, flags, cgroup.birth_place(), [&] {
                 ours.reset();
                 joining_main(plan, theirs);

@@ -1,6 +1,6 @@
 """process.apparmorProfile, with profiles that are really loaded."""
 
-from tests.guest.support import WORK, GuestCase, config, rootfs, run, user_manager
+from tests.guest.support import WORK, Created, GuestCase, config, rootfs, run, user_manager
 
 NAME = "locald-guest-test"
 PROFILE = f"""profile {NAME} flags=(attach_disconnected,mediate_deleted) {{
@@ -76,3 +76,13 @@ class AppArmor(GuestCase):
         spec = config("cat /proc/self/attr/current")
         spec["process"]["apparmorProfile"] = "unconfined"
         self.assertEqual(self.run_line("", spec=spec)[0], "unconfined\n")
+
+    def test_exec_has_the_profile_of_the_container_or_one_of_its_own(self):
+        with Created(self, config("sleep 1000")) as container:
+            container.start()
+            current = ["cat", "/proc/self/attr/current"]
+            self.assertEqual(container.ok("exec", after=current), "unconfined\n")
+            self.assertEqual(container.ok("exec", "--apparmor", NAME, after=current), f"{NAME} (enforce)\n")
+        with Created(self, self.confined("sleep 1000")) as container:
+            container.start()
+            self.assertEqual(container.ok("exec", after=current), f"{NAME} (enforce)\n")

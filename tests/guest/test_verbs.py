@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from tests.guest.support import SHIM, Created, GuestCase, config, values, wait_for
+from tests.guest.support import SHIM, Created, GuestCase, config, read, user_manager, values, wait_for
 
 MIB = 1 << 20
 DISK = "254:0"
@@ -167,3 +167,83 @@ class Events(Verbs):
                 container.ok("kill", after=["KILL"])
                 process.stdout.read()
                 self.assertEqual(process.wait(), 0)
+
+
+class Exec(Verbs):
+    """exec"""
+
+    def test_it_joins_the_cgroup_and_its_limits(self):
+        with self.create("sleep 1000", {"pids": {"limit": 8}}) as container:
+            container.start()
+            self.assertEqual(container.ok("exec", after=["cat", "/proc/self/cgroup"]), "0::/\n")
+            line = "for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1 & done; wait"
+            self.assertIn("can't fork", container.verb("exec", after=["sh", "-c", line]).stderr)
+
+    def test_memory_is_counted_together(self):
+        with self.create("sleep 1000", {"memory": {"limit": 24 * MIB, "swap": 24 * MIB}}) as container:
+            container.start()
+            self.assertEqual(container.verb("exec", after=["tail", "/dev/zero"]).returncode, 137)
+            self.assertEqual(container.state()["status"], "running")
+
+    def test_a_cgroup_below_the_containers_can_be_named(self):
+        with self.create() as container:
+            (container.start().cgroup / "inner").mkdir()
+            self.assertEqual(container.ok("exec", "--cgroup", "inner", after=["cat", "/proc/self/cgroup"]), "0::/inner\n")
+
+    def test_a_paused_container_takes_nobody(self):
+        with self.create() as container:
+            container.start().ok("pause")
+            done = container.verb("exec", after=["true"])
+            self.assertNotEqual(done.returncode, 0, done)
+            self.assertIn("paused", done.stderr)
+
+    def test_device_rules_hold(self):
+        rules = {"devices": [{"allow": False, "access": "rwm"}]}
+        with self.create(resources=rules) as container:
+            container.start()
+            line = "mknod /dev/one b 7 0 && head -c 0 /dev/one"
+            self.assertIn("Operation not permitted", container.verb("exec", "--cap", "CAP_MKNOD", after=["sh", "-c", line]).stderr)
+
+
+class OfAUser(Verbs):
+    """The same verbs of an ordinary user, below the cgroup that his systemd delegated to him."""
+
+    def setUp(self):
+        super().setUp()
+        user_manager()
+
+    def test_update_pause_exec_and_delete_work_on_his_container(self):
+        with self.create(resources={"memory": {"limit": 64 * MIB}}, user=True) as container:
+            place = container.start().cgroup
+            limits = place.parent if place.name == "c" else place
+            self.assertEqual(read(limits / "memory.max"), str(64 * MIB))
+            container.ok("update", "--memory", "48m", "--pids-limit", "12")
+            self.assertEqual((read(limits / "memory.max"), read(limits / "pids.max")), (str(48 * MIB), "12"))
+            container.ok("pause")
+            self.assertEqual(container.state()["status"], "paused")
+            container.ok("resume")
+            self.assertEqual(container.ok("exec", after=["id", "-u"]), "0\n")
+            self.assertEqual(json.loads(container.ok("events", "--stats"))["data"]["memory"]["usage"]["limit"], 48 * MIB)
+            container.ok("delete", "--force")
+            self.assertFalse(limits.exists())
+
+
+class Namespaces(Verbs):
+    """Cgroup namespaces where they are the border of delegation, as systemd mounts it."""
+
+    def test_a_container_joins_the_cgroup_namespace_of_another(self):
+        with self.create() as first:
+            first.start()
+            spec = config("cat /proc/self/cgroup", {"pids": {"limit": 9}})
+            for entry in spec["linux"]["namespaces"]:
+                if entry["type"] == "cgroup":
+                    entry["path"] = f"/proc/{first.pid}/ns/cgroup"
+            text, _ = self.run_line("", spec=spec)
+            self.assertRegex(text, r"^0::/\.\./gt\d+\n$")
+
+    def test_a_container_without_one_shows_the_hosts(self):
+        spec = config("sleep 1000")
+        spec["linux"]["namespaces"] = [entry for entry in spec["linux"]["namespaces"] if entry["type"] != "cgroup"]
+        with Created(self, spec) as container:
+            container.start()
+            self.assertEqual(container.ok("exec", after=["cat", "/proc/self/cgroup"]), f"0::/guest-tests/{container.id}\n")

@@ -120,10 +120,13 @@ void v2_memory(List& list, const oci::MemoryResources& memory, std::vector<std::
 }
 
 void v2_cpu(List& list, const oci::CpuResources& cpu, std::vector<std::string>& warnings) {
-    if (cpu.idle) list.add("cpu.idle", "cpu", "cpu.idle", std::to_string(*cpu.idle));
+    // A group that is idle refuses a weight: it goes before idleness begins, and after it ends.
+    const bool idle = cpu.idle.value_or(0) != 0;
+    if (cpu.idle && !idle) list.add("cpu.idle", "cpu", "cpu.idle", "0");
     if (const auto shares = cpu.shares.value_or(0); shares != 0) {
         list.add("cpu.shares", "cpu", "cpu.weight", std::to_string(weight_of_shares(shares)));
     }
+    if (idle) list.add("cpu.idle", "cpu", "cpu.idle", std::to_string(*cpu.idle));
     if (cpu.burst) {
         // The kernel wants burst <= quota at every moment; which of the two must go first depends on the old values.
         list.add("cpu.burst", "cpu", "cpu.max.burst", std::to_string(*cpu.burst)).again_if_refused = true;
@@ -216,10 +219,13 @@ void v1_memory(List& list, const oci::MemoryResources& memory) {
 }
 
 void v1_cpu(List& list, const oci::CpuResources& cpu) {
-    if (cpu.idle) list.add("cpu.idle", "cpu", "cpu.idle", std::to_string(*cpu.idle));
+    // A group that is idle refuses a weight: it goes before idleness begins, and after it ends.
+    const bool idle = cpu.idle.value_or(0) != 0;
+    if (cpu.idle && !idle) list.add("cpu.idle", "cpu", "cpu.idle", "0");
     if (const auto shares = cpu.shares.value_or(0); shares != 0) {
         list.add("cpu.shares", "cpu", "cpu.shares", std::to_string(shares));
     }
+    if (idle) list.add("cpu.idle", "cpu", "cpu.idle", std::to_string(*cpu.idle));
     if (const auto period = cpu.period.value_or(0); period != 0) {
         list.add("cpu.period", "cpu", "cpu.cfs_period_us", std::to_string(period)).again_if_refused = true;
     }

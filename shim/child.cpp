@@ -239,7 +239,8 @@ private:
                                 }
                             },
                             [this](const std::string& text) { send(sync_, Sync::warning, text); },
-                            filter.empty() ? std::function<void()>() : [&] { load(filter); }, &lsm_procfs_});
+                            filter.empty() ? std::function<void()>() : [&] { load(filter); },
+                            keeps_groups(spec_.annotations), &lsm_procfs_});
         plan_.executing.set();
         return execution;
     }

@@ -223,6 +223,10 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
         const auto* joined = namespaces_.find_joined(CLONE_NEWNET);
         net_devices_.move(*spec_.linux_, open_network_namespace(child_.pid, joined != nullptr ? &joined->fd : nullptr));
     }
+    const auto receiver = spec_.annotations.find("run.oci.pidfd_receiver");
+    if (receiver != spec_.annotations.end()) {
+        posix::send_fd(connect_to(receiver->second, "run.oci.pidfd_receiver"), "pidfd", child_.process);
+    }
     if (wait_attached) send(sync_, Sync::attached);
     bind_sources_->finish();
     record_.state.pid = child_.pid;

@@ -9,6 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/lsm.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/program.hpp"
 #include "shim/seccomp_agent.hpp"
@@ -53,6 +54,10 @@ void load(JoinPlan& plan) {
     for (const auto& entry : plan.spec.linux_->namespaces) {
         if (entry.type == "user") become_namespace_root();
     }
+    if (plan.process.exec_cpu_affinity) {
+        set_cpu_affinity(plan.process.exec_cpu_affinity->final_, "process.execCPUAffinity.final");
+    }
+    const UniqueFd lsm_procfs = wants_lsm(plan.process) ? open_lsm_procfs() : UniqueFd();
     if (plan.process.terminal) take_terminal(plan);
     const Execution execution = become_program({plan.process,
                                                 *plan.spec.linux_,
@@ -61,7 +66,8 @@ void load(JoinPlan& plan) {
                                                 live,
                                                 [&](const std::string& text) { send(sync, Sync::warning, text); },
                                                 plan.filter.empty() ? std::function<void()>() : [&] { load(plan); },
-                                                plan.lsm_procfs});
+                                                keeps_groups(plan.state.annotations),
+                                                &lsm_procfs});
     plan.executing.set();
     execute(execution);
 }

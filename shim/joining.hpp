@@ -20,7 +20,6 @@ struct JoinPlan {
     bool wait_attached = false;  ///< the parent moves us into cgroups first
     /// The process whose cgroup namespace is to be entered, once we are in its cgroup.
     const posix::UniqueFd* cgroup_namespace_of = nullptr;
-    const posix::UniqueFd* lsm_procfs = nullptr;  ///< see lsm.hpp; opened by the parent, outside of the container
     bool detached = false;
     int console_fd = -1;
     unsigned preserve_fds = 0;

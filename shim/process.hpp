@@ -22,6 +22,8 @@ void check_rlimits(const std::vector<oci::Rlimit>& limits);
 int rlimit_number(const std::string& name);
 /// -1000..1000, written to /proc/thread-self/oom_score_adj: call it while /proc is still the host's.
 void set_oom_score_adj(int value);
+/// Binds this thread to a cpu list; an empty one changes nothing. `field` stands in the error.
+void set_cpu_affinity(const std::string& list, const char* field);
 void set_scheduler(const oci::Scheduler& scheduler);
 /// What can be said against process.scheduler without asking the kernel.
 void check_scheduler(const oci::Scheduler& scheduler);
@@ -44,7 +46,8 @@ void write_sysctls(const oci::Linux& config, const posix::UniqueFd& proc);
 std::string sysctl_name(const std::string& key);
 /// umask (0022 when absent), additional gids, gid, uid, read back afterwards. setgroups that the single-id map denies
 /// is an error only when groups were asked for.
-void set_user(const oci::User& user);
+/// @param keep_groups  the caller's own supplementary groups stay (run.oci.keep_original_groups)
+void set_user(const oci::User& user, bool keep_groups = false);
 /// no_new_privs.
 void set_no_new_privileges();
 /// A session keyring of its own, so that the container cannot read the caller's. ENOSYS and EDQUOT are passed over.

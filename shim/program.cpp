@@ -70,6 +70,11 @@ void set_attributes(const ProgramPlan& plan) {
 
 }  // namespace
 
+bool keeps_groups(const oci::Annotations& annotations) {
+    const auto found = annotations.find("run.oci.keep_original_groups");
+    return found != annotations.end() && found->second != "0";
+}
+
 Execution become_program(const ProgramPlan& plan) {
     const oci::Process& process = plan.process;
     set_attributes(plan);
@@ -80,7 +85,7 @@ Execution become_program(const ProgramPlan& plan) {
     // Entered with root's rights first; where root may not look (a network file system) the user tries again.
     const bool entered = try_working_directory(process.cwd);
     drop_bounding(sets);
-    set_user(process.user);
+    set_user(process.user, plan.keep_groups);
     if (!entered) enter_working_directory(process.cwd);
     plan.ids_changed();
     posix::cloexec_from(3 + plan.preserve_fds);

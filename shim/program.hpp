@@ -18,8 +18,12 @@ struct ProgramPlan {
     std::function<void()> ids_changed;             ///< a change of ids clears what hangs on them
     std::function<void(const std::string&)> warn;  ///< about what cannot be had
     std::function<void()> load_filter;             ///< seccomp; empty: none
+    bool keep_groups = false;                      ///< the annotation run.oci.keep_original_groups
     const posix::UniqueFd* lsm_procfs = nullptr;   ///< for apparmorProfile and selinuxLabel, see lsm.hpp
 };
+
+/// The annotation run.oci.keep_original_groups, which engines write as `1`.
+bool keeps_groups(const oci::Annotations& annotations);
 
 /// From root of the container to its user. Nothing after this call has more rights than the program will have.
 Execution become_program(const ProgramPlan& plan);

@@ -56,9 +56,9 @@ void set_groups(const oci::User& user) {
 
 }  // namespace
 
-void set_user(const oci::User& user) {
+void set_user(const oci::User& user, bool keep_groups) {
     ::umask(user.umask ? static_cast<mode_t>(*user.umask) : default_umask);
-    set_groups(user);
+    if (!keep_groups) set_groups(user);
     if (::setresgid(user.gid, user.gid, user.gid) != 0) {
         throw_id_error(errno, "set process.user.gid " + std::to_string(user.gid));
     }

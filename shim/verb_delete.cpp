@@ -34,6 +34,8 @@ void wait_for_end(const UniqueFd& process) {
 void kill_all_of(const StateDir& dir, const Record& record) {
     if (const UniqueFd process = open_process(record)) {
         posix::pidfd_send_signal(process, SIGKILL);
+        // On v1 nothing dies while it is frozen.
+        if (is_frozen(record.cgroups)) Cgroup::from_paths(record.cgroups).thaw();
         wait_for_end(process);
     }
     // Planned cgroups that were never made are nobody's, or somebody else's.

@@ -19,9 +19,9 @@
 #include "shim/handed_fds.hpp"
 #include "shim/joining.hpp"
 #include "shim/log.hpp"
-#include "shim/lsm.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/oom_score.hpp"
+#include "shim/process.hpp"
 #include "shim/report.hpp"
 #include "shim/seccomp_agent.hpp"
 #include "shim/signals.hpp"
@@ -101,8 +101,6 @@ private:
         plan.state.status = "running";
         if (!filter_.empty()) plan.seccomp_agent = connect_seccomp_agent(spec_);
         plan.wait_attached = cgroup.has_v1() || (cgroup.birth_place() && ::geteuid() != 0);
-        const UniqueFd lsm_procfs = wants_lsm(process_) ? open_lsm_procfs() : UniqueFd();
-        if (lsm_procfs) plan.lsm_procfs = &lsm_procfs;
         plan.detached = options_.detach;
         plan.console_fd = console_ ? console_.get() : -1;
         plan.preserve_fds = options_.preserve_fds;
@@ -119,6 +117,9 @@ private:
         const HostPlace host(flags);
         {
             const InheritedOomScore score(process_.oom_score_adj);
+            if (process_.exec_cpu_affinity) {
+                set_cpu_affinity(process_.exec_cpu_affinity->initial, "process.execCPUAffinity.initial");
+            }
             child_ = spawn_beside(first_, flags, cgroup.birth_place(), [&] {
                 ours.reset();
                 joining_main(plan, theirs);

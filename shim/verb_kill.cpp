@@ -38,6 +38,8 @@ int kill_container(const Globals& globals, Walker& walker) {
         if (!posix::pidfd_send_signal(process, number)) {
             throw Error(ErrorKind::invalid, id + ": container not running");
         }
+        // On v1 nothing dies while it is frozen.
+        if (number == SIGKILL && is_frozen(record.cgroups)) Cgroup::from_paths(record.cgroups).thaw();
         return 0;
     }
     const Cgroup cgroup = Cgroup::from_paths(record.cgroups);

@@ -76,6 +76,14 @@ TEST_F(CgroupLiveVerbs, PauseStopsTheProgramUntilResume) {
     EXPECT_EQ(call({"delete", "--force", id_}).code, 0);
 }
 
+TEST_F(CgroupLiveVerbs, KillEndsAPausedContainer) {
+    start(config(stay()));
+    ASSERT_EQ(call({"pause", id_}).code, 0);
+    ASSERT_EQ(call({"kill", id_, "KILL"}).code, 0);
+    for (int i = 0; i < 200 && status() != "stopped"; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_EQ(status(), "stopped");
+}
+
 TEST_F(CgroupLiveVerbs, PauseNeedsAContainerThatRuns) {
     start(config("true"));
     for (int i = 0; i < 500 && status() != "stopped"; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -204,5 +204,19 @@ TEST(Unified, RefusesAKeyThatIsAPath) {
     EXPECT_THAT(message(resources), HasSubstr("unified resource \"../memory.max\" must be a file name (no slashes)"));
 }
 
+TEST(CgroupLimits, WriteAWeightWhileTheGroupIsNotIdle) {
+    const auto files = [](std::int64_t idle) {
+        oci::Resources resources;
+        resources.cpu.emplace();
+        resources.cpu->shares = 512;
+        resources.cpu->idle = idle;
+        std::vector<std::string> warnings, names;
+        for (const auto& limit : v2_limits(resources, warnings)) names.push_back(limit.file);
+        return names;
+    };
+    EXPECT_EQ(files(1), (std::vector<std::string>{"cpu.weight", "cpu.idle"}));
+    EXPECT_EQ(files(0), (std::vector<std::string>{"cpu.idle", "cpu.weight"}));
+}
+
 }  // namespace
 }  // namespace locald::shim

@@ -23,7 +23,7 @@ PR_SET_PDEATHSIG = 1
 
 #: Under emulation the kernel's watchdogs and its test of the timer see a slow host, not a broken machine.
 CMDLINE = ("console=ttyS0 quiet net.ifnames=0 mitigations=off audit=0 random.trust_cpu=on tsc=reliable nokaslr no_timer_check "
-           "nowatchdog systemd.show_status=0")
+           "nowatchdog panic=-1 systemd.show_status=0")
 
 
 class GuestError(Exception):

@@ -104,6 +104,7 @@ NamespacePlan plan_namespaces(const oci::Linux& config) {
         plan.joined.push_back(std::move(joined));
     }
     check_id_maps(plan, config);
+    plan.time_offsets = config.time_offsets;
     return plan;
 }
 
@@ -233,25 +234,42 @@ void check_id_maps(const NamespacePlan& plan, const oci::Linux& config) {
         .with_remedy("leave linux.uidMappings and linux.gidMappings out, or give those of " + user->path);
 }
 
-void enter_new_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets) {
+namespace {
+
+constexpr const char* offsets_file = "/proc/self/timens_offsets";
+
+/// For the children of this process. @param file  offsets_file, opened for writing
+void make_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets, const UniqueFd& file) {
     if (::unshare(CLONE_NEWTIME) != 0) {
         const int err = errno;
         Error error(kind_of_errno(err), "make a time namespace: " + errno_text(err), err);
         if (err == EINVAL) error.with_remedy("it takes Linux 5.6 with CONFIG_TIME_NS");
         throw error;
     }
-    if (!offsets.empty()) {
-        std::string text;
-        for (const auto& [clock, offset] : offsets) {
-            text += clock + " " + std::to_string(offset.secs) + " " + std::to_string(offset.nanosecs) + "\n";
-        }
-        in_step("linux.timeOffsets", [&] {
-            const UniqueFd file = posix::open("/proc/self/timens_offsets", O_WRONLY);
-            posix::write_all(file, text, "/proc/self/timens_offsets");
-        });
+    if (offsets.empty()) return;
+    std::string text;
+    for (const auto& [clock, offset] : offsets) {
+        text += clock + " " + std::to_string(offset.secs) + " " + std::to_string(offset.nanosecs) + "\n";
     }
+    in_step("linux.timeOffsets", [&] { posix::write_all(file, text, offsets_file); });
+}
+
+}  // namespace
+
+void enter_new_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets) {
+    make_time_namespace(offsets, offsets.empty() ? UniqueFd() : posix::open(offsets_file, O_WRONLY));
     const UniqueFd own = posix::open("/proc/self/ns/time_for_children", O_RDONLY);
     if (::setns(own.get(), CLONE_NEWTIME) != 0) throw_errno(errno, "enter the new time namespace");
+}
+
+void enter_joined_user_namespace(NamespacePlan& plan) {
+    const bool time = plan.is_new(CLONE_NEWTIME);
+    const UniqueFd file = time && !plan.time_offsets.empty() ? posix::open(offsets_file, O_WRONLY) : UniqueFd();
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
+    join_around_user_namespace(plan);
+    if (!time) return;
+    make_time_namespace(plan.time_offsets, file);
+    plan.fresh &= ~static_cast<std::uint64_t>(CLONE_NEWTIME);  // the child is born in it
 }
 
 void become_namespace_root() {

@@ -20,7 +20,8 @@ struct JoinedNamespace {
 /// linux.namespaces, sorted by who makes or joins them when.
 struct NamespacePlan {
     std::uint64_t fresh = 0;              ///< CLONE_NEW… of all new ones
-    std::vector<JoinedNamespace> joined;  ///< user first, then in the order of the configuration
+    std::vector<JoinedNamespace> joined;  ///< in the order of the configuration
+    std::map<std::string, oci::TimeOffset> time_offsets;
 
     bool is_new(std::uint64_t flag) const noexcept { return (fresh & flag) != 0; }
     bool has(std::uint64_t flag) const noexcept;
@@ -59,6 +60,11 @@ void check_id_maps(const NamespacePlan& plan, const oci::Linux& config);
 
 /// Makes a time namespace with these offsets and enters it.
 void enter_new_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets);
+
+/// Joins as join_around_user_namespace() does, and makes the time namespace of the process that is made next. In a user
+/// namespace that is joined we must not be traced, and an untraceable process has files in /proc that only root of the
+/// host may open: what it needs of them is opened before.
+void enter_joined_user_namespace(NamespacePlan& plan);
 
 /// Becomes root of the user namespace this thread is in, when it maps an id to 0; else stays who it is.
 void become_namespace_root();

@@ -104,11 +104,11 @@ Spawned spawn_through_helper(std::uint64_t flags, const UniqueFd& cgroup, const 
 /// Where a user namespace is involved and others are joined: the host's namespaces must be joined with the rights that
 /// the user namespace takes away, its own with those that it gives.
 void enter_for(NamespacePlan& namespaces) {
-    // Whoever has rights in the user namespace that we join must not trace us or open our descriptors.
-    if (namespaces.find_joined(CLONE_NEWUSER) != nullptr && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-        throw_errno(errno, "become undumpable");
+    if (namespaces.find_joined(CLONE_NEWUSER) != nullptr) {
+        enter_joined_user_namespace(namespaces);
+    } else {
+        join_around_user_namespace(namespaces);
     }
-    join_around_user_namespace(namespaces);
 }
 
 /// Only children enter a pid namespace; those that we make later, the hooks, belong into our own again.

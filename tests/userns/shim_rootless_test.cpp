@@ -121,15 +121,26 @@ TEST_F(ShimRootless, DiesWithItsShim) {
     EXPECT_EQ(call({"delete", id_}).code, 0);
 }
 
+/// A child of the test that does not outlive it.
+struct Ended {
+    pid_t pid;
+    ~Ended() {
+        if (pid <= 0) return;
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+    }
+};
+
 TEST_F(ShimRootless, JoinsTheNamespacesOfAnotherContainerOfTheSameUser) {
     auto [ours, theirs] = locald::posix::make_socket_pair();
     const pid_t holder = ::fork();
+    const Ended ended{holder};
     if (holder == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         const std::string map = "0 " + std::to_string(user_) + " 1";
         if (::geteuid() != user_ && (::setresgid(user_, user_, user_) != 0 || ::setresuid(user_, user_, user_) != 0))
             ::_exit(1);
         ::prctl(PR_SET_DUMPABLE, 1);  // its files in /proc are the user's again
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0) ::_exit(1);
         std::ofstream("/proc/self/setgroups") << "deny";
         std::ofstream("/proc/self/uid_map") << map;
@@ -141,8 +152,11 @@ TEST_F(ShimRootless, JoinsTheNamespacesOfAnotherContainerOfTheSameUser) {
     char byte = 0;
     ASSERT_EQ(::read(ours.get(), &byte, 1), 1);
     const std::string place = "/proc/" + std::to_string(holder) + "/ns/";
-    auto json =
-        user_config("id -u; for n in user net ipc; do readlink /proc/self/ns/$n; done; touch /made; cat /data/file");
+    auto json = user_config(
+        "id -u; for n in user net ipc; do readlink /proc/self/ns/$n; done; touch /made; cat /data/file; cat "
+        "/proc/self/timens_offsets");
+    json["linux"]["namespaces"].push_back({{"type", "time"}});
+    json["linux"]["timeOffsets"] = {{"boottime", {{"secs", 77}}}};
     std::filesystem::create_directories(dir_ / "volume");
     std::ofstream(dir_ / "volume/file") << "volume\n";
     json["mounts"].push_back({{"destination", "/data"}, {"source", dir_ / "volume"}, {"options", {"rbind", "ro"}}});
@@ -155,12 +169,12 @@ TEST_F(ShimRootless, JoinsTheNamespacesOfAnotherContainerOfTheSameUser) {
     for (const char* name : {"user", "net", "ipc"}) {
         wanted += std::filesystem::read_symlink(place + name).string() + "\n";
     }
-    EXPECT_EQ(result.out, wanted + "volume\n") << result.err;
+    std::string out = result.out;
+    std::erase(out, ' ');
+    EXPECT_EQ(out, wanted + "volume\nmonotonic00\nboottime770\n") << result.err;
     struct stat st {};
     ASSERT_EQ(::stat(rootfs("/made").c_str(), &st), 0);
     EXPECT_EQ(st.st_uid, user_);
-    ::kill(holder, SIGKILL);
-    ::waitpid(holder, nullptr, 0);
 }
 
 TEST_F(ShimRootless, IsRefusedTheNamespacesOfOthers) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "shim/own_program.hpp"
 #include "shim/verbs.hpp"
 
 namespace {
@@ -19,5 +20,6 @@ void fill_standard_streams() {
 
 int main(int argc, char** argv) {
     fill_standard_streams();
+    locald::shim::remember_arguments(argv);
     return locald::shim::run_command_line({argv + (argc > 0 ? 1 : 0), argv + argc});
 }

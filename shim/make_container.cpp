@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/container.hpp"
 #include "shim/handed_fds.hpp"
+#include "shim/own_program.hpp"
 
 namespace locald::shim {
 
@@ -29,8 +31,16 @@ void take_over(int fd, const char* option) {
 int make_container(const Options& options, bool own_exit_codes) {
     Reporter report(-1);
     try {
+        // First: it may start this program anew, with the descriptors as they were given.
+        std::optional<Error> unprotected;
+        try {
+            run_from_unwritable_program();
+        } catch (const Error& e) {
+            unprotected = e;
+        }
         take_over(options.report_fd, "--report-fd");
         report = Reporter(options.report_fd);
+        if (unprotected) throw *unprotected;
         take_over(options.console_fd, "--console-fd");
         check_preserved(options.preserve_fds);
         posix::cloexec_from(3 + options.preserve_fds);

@@ -21,6 +21,7 @@
 #include "shim/log.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/oom_score.hpp"
+#include "shim/own_program.hpp"
 #include "shim/process.hpp"
 #include "shim/report.hpp"
 #include "shim/seccomp_agent.hpp"
@@ -219,6 +220,7 @@ private:
 int exec_in_container(const Globals& globals, Walker& walker) {
     const ExecOptions options = parse_exec(globals, walker);
     try {
+        run_from_unwritable_program();
         check_preserved(options.preserve_fds);
         posix::cloexec_from(3 + options.preserve_fds);
         return Exec(options).run();

@@ -5,6 +5,7 @@ usage: python3 -m tests.guest.run [PATTERN...]       as root, for the image; the
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ def main():
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     sys.stdout = out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the machine goes as well
     started = time.monotonic()
 
     def step(what):

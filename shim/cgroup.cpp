@@ -139,7 +139,7 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
             if (mount == nullptr) throw Error(ErrorKind::not_found, "use " + path + ": it is in no cgroup hierarchy");
             const std::string relative = path.substr(mount->mount_point.size() + 1);
             check_free(host, *mount, relative);
-            CgroupDir dir = make_cgroup(*mount, relative, wish, made);
+            CgroupDir dir = make_cgroup(*mount, relative, wish, made, cgroup.pending_limits_);
             if (mount->v2 && owner) delegate(dir, *owner);
             if (mount->v2) cgroup.v2_ = dir.take();
             cgroup.paths_.push_back(path);
@@ -149,7 +149,13 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
         for (auto path = made.rbegin(); path != made.rend(); ++path) ::rmdir(path->c_str());
         throw;
     }
+    cgroup.wish_ = std::move(wish);
     return cgroup;
+}
+
+void Cgroup::limit() {
+    for (const auto& pending : pending_limits_) write_pending(pending, wish_);
+    pending_limits_.clear();
 }
 
 Cgroup Cgroup::from_paths(std::vector<std::string> paths, std::string unit) {

@@ -9,6 +9,7 @@
 #include "core/oci/runtime_spec.hpp"
 #include "core/posix/unique_fd.hpp"
 #include "shim/cgroup_layout.hpp"
+#include "shim/cgroup_wish.hpp"
 
 namespace locald::shim {
 
@@ -26,11 +27,14 @@ public:
     /// v2 subtree a place there. Which hierarchies and why: hierarchies_for().
     /// @throws Error(exists) when a directory is there and has processes, or is frozen
     static std::vector<std::string> plan(const oci::Spec& spec, const std::string& id);
-    /// Makes the directories and writes every limit of linux.resources.
+    /// Makes the directories; on v1 with every limit of linux.resources, on v2 limit() writes those.
     /// Without rights: a warning in warnings() when nothing was asked, else Error that names limit, file and remedy.
     /// Device rules that the kernel refuses to anybody but host root are passed over for him. On an error nothing
     /// stays.
     static Cgroup create(const oci::Spec& spec, const std::vector<std::string>& planned);
+    /// Writes the limits and the device rules of v2. A process may be in it already, so that this is done while the
+    /// container is being set up; before its program runs.
+    void limit();
     /// The cgroups of a container that exists, from its state.
     /// @param unit  systemd's name for them; empty: we made them ourselves
     static Cgroup from_paths(std::vector<std::string> paths, std::string unit = {});
@@ -76,6 +80,8 @@ private:
     posix::UniqueFd v2_;
     std::string unit_;
     std::shared_ptr<const PendingScope> pending_;
+    CgroupWish wish_;
+    std::vector<PendingLimits> pending_limits_;
 };
 
 /// True when the container with these recorded paths was frozen (pause). Two system calls more than opening one file.

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <memory>
 
+#include "core/base/error.hpp"
 #include "core/base/text.hpp"
 
 namespace locald::shim {
@@ -54,6 +55,12 @@ CgroupDir CgroupDir::open(const CgroupHost& host, const std::string& path) {
         dir = dir.child(std::string(part));
     }
     return dir;
+}
+
+CgroupDir CgroupDir::share() const {
+    posix::UniqueFd copy(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) throw_errno(errno, "share ", path_);
+    return {std::move(copy), path_};
 }
 
 CgroupDir CgroupDir::child(const std::string& name) const {

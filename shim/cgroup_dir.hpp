@@ -24,6 +24,8 @@ public:
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
     const posix::UniqueFd& fd() const noexcept { return fd_; }
     posix::UniqueFd take() noexcept { return std::move(fd_); }
+    /// A second handle on the same directory.
+    CgroupDir share() const;
     const std::string& path() const noexcept { return path_; }
 
     /// A child; empty with errno set when it cannot be opened.

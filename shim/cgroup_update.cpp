@@ -178,7 +178,8 @@ void Cgroup::update(const oci::Resources& change) {
         if (joined) continue;
         std::vector<std::string> made;
         try {
-            const CgroupDir dir = make_cgroup(*mount, relative, wish, made);
+            std::vector<PendingLimits> none;  // v1 leaves nothing for later
+            const CgroupDir dir = make_cgroup(*mount, relative, wish, made, none);
             paths_.push_back(dir.path());
             move_all(first, dir);
         } catch (...) {

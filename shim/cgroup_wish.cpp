@@ -144,8 +144,13 @@ void settle_type(const CgroupDir& dir, const std::vector<CgroupLimit>& limits) {
     }
 }
 
+void write_pending(const PendingLimits& pending, const CgroupWish& wish) {
+    write_limits(pending.dir, wish.v2, *pending.mount, false, pending.refused);
+    apply_devices(pending.dir, *pending.mount, wish);
+}
+
 CgroupDir make_cgroup(const CgroupMount& mount, const std::string& relative, const CgroupWish& wish,
-                      std::vector<std::string>& made) {
+                      std::vector<std::string>& made, std::vector<PendingLimits>& pending) {
     const auto& limits = wish.of(mount);
     CgroupMaker maker(mount, &made);
     if (mount.v2) {
@@ -153,16 +158,20 @@ CgroupDir make_cgroup(const CgroupMount& mount, const std::string& relative, con
     }
     const std::string limits_at = limits_place(relative);
     CgroupDir dir = maker.make(limits_at);
-    if (mount.v2) settle_type(dir, limits);
-    // Limits come before the directory of the processes: v1 devices refuses a wholesale rule once there is a child, and
-    // a v1 cpuset may not shrink below one.
-    write_limits(dir, limits, mount, false, maker.refused());
-    apply_devices(dir, mount, wish);
+    if (mount.v2) {
+        settle_type(dir, limits);
+        if (!limits.empty() || !wish.devices.empty()) pending.push_back({dir.share(), &mount, maker.refused()});
+    } else {
+        // Limits come before the directory of the processes: v1 devices refuses a wholesale rule once there is a child,
+        // and a v1 cpuset may not shrink below one.
+        write_limits(dir, limits, mount, false, maker.refused());
+        apply_devices(dir, mount, wish);
+    }
     if (limits_at != relative) {
         dir = maker.make_child(dir, relative.substr(limits_at.size() + 1));
         if (mount.v2) settle_type(dir, limits);
     }
-    write_limits(dir, limits, mount, true, maker.refused());
+    if (!mount.v2) write_limits(dir, limits, mount, true, maker.refused());
     return dir;
 }
 

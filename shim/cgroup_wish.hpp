@@ -35,10 +35,19 @@ void apply_devices(const CgroupDir& dir, const CgroupMount& mount, const CgroupW
 /// cgroup v2 below a threaded parent: a new directory is unusable until it is threaded as well.
 void settle_type(const CgroupDir& dir, const std::vector<CgroupLimit>& limits);
 
-/// Makes and fills the directories of one hierarchy, as far as they are not there; what is new goes into `made`.
+/// The limits of a v2 directory that is made: they may come when a process is in it already.
+struct PendingLimits {
+    CgroupDir dir;
+    const CgroupMount* mount = nullptr;
+    std::string refused;  ///< why a controller could not be handed on
+};
+void write_pending(const PendingLimits& pending, const CgroupWish& wish);
+
+/// Makes the directories of one hierarchy, as far as they are not there, and on v1 fills them; what is new goes into
+/// `made`, what is still to be written into `pending`.
 /// @returns the directory for the processes
 CgroupDir make_cgroup(const CgroupMount& mount, const std::string& relative, const CgroupWish& wish,
-                      std::vector<std::string>& made);
+                      std::vector<std::string>& made, std::vector<PendingLimits>& pending);
 
 /// Full rights over the host: what the kernel refuses to such a process is worth an error.
 bool is_host_root();

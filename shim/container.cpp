@@ -152,7 +152,6 @@ void Container::prepare() {
         record_.resctrl = plan_resctrl(*spec_.linux_->intel_rdt, options_.id, resctrl_);
     }
     state_dir_->write(record_);
-    state_dir_->keep_spec(spec_);
     if (options_.fate == Fate::created) start_listener_ = listen_for_start(state_dir_->handle());
     if (options_.systemd_cgroup) {
         cgroup_ = Cgroup::create_scope(spec_, options_.id, record_.cgroups);
@@ -212,6 +211,9 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
         send(sync_, Sync::mapped);
     }
     bind_sources_->serve();
+    // While the child mounts: nothing of this is needed before its program runs.
+    cgroup_.limit();
+    state_dir_->keep_spec(spec_);
     if (cgroup_.start_scope(child_.pid)) {
         record_.cgroups = cgroup_.paths();
         state_dir_->mark_cgroups_made();

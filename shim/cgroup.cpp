@@ -150,7 +150,12 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
         throw;
     }
     cgroup.wish_ = std::move(wish);
+    cgroup.made_ = std::move(made);
     return cgroup;
+}
+
+void Cgroup::remove_parents() const noexcept {
+    for (auto path = made_.rbegin(); path != made_.rend(); ++path) ::rmdir(path->c_str());
 }
 
 void Cgroup::limit() {

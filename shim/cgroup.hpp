@@ -35,6 +35,9 @@ public:
     /// Writes the limits and the device rules of v2. A process may be in it already, so that this is done while the
     /// container is being set up; before its program runs.
     void limit();
+    /// Takes the directories away again that create() had to make on the way, where nothing else is in them: for a
+    /// container that came to nothing. After remove().
+    void remove_parents() const noexcept;
     /// The cgroups of a container that exists, from its state.
     /// @param unit  systemd's name for them; empty: we made them ourselves
     static Cgroup from_paths(std::vector<std::string> paths, std::string unit = {});
@@ -82,6 +85,7 @@ private:
     std::shared_ptr<const PendingScope> pending_;
     CgroupWish wish_;
     std::vector<PendingLimits> pending_limits_;
+    std::vector<std::string> made_;
 };
 
 /// True when the container with these recorded paths was frozen (pause). Two system calls more than opening one file.

@@ -134,7 +134,9 @@ bool Cgroup::start_scope(pid_t pid) {
         for (const auto& path : paths_) {
             const CgroupMount* mount = host.of(path);
             const std::string relative = path.substr(mount->mount_point.size() + 1);
-            CgroupDir dir = make_cgroup(*mount, relative, pending->wish, made);
+            std::vector<PendingLimits> limits;
+            CgroupDir dir = make_cgroup(*mount, relative, pending->wish, made, limits);
+            for (const auto& each : limits) write_pending(each, pending->wish);
             if (!mount->v2) continue;
             if (pending->owner) delegate(dir, *pending->owner);
             v2_ = dir.take();

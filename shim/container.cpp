@@ -405,6 +405,7 @@ void Container::destroy() noexcept {
                 cgroup_.kill_all();
                 cgroup_.remove();
             }
+            if (!running_) cgroup_.remove_parents();
         }
         if (!options_.pid_file.empty() && record_.state.pid > 0) ::unlink(options_.pid_file.c_str());
         if (spec_.hooks && !spec_.hooks->poststop.empty()) {

@@ -30,6 +30,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 using testing::above;
+using testing::create;
 using testing::read_line;
 using testing::sleep_for_ever;
 using Process = testing::CgroupProcess;
@@ -39,7 +40,7 @@ TEST_F(CgroupLive, PlansEveryDirectoryBeforeTheFirstOneExists) {
     const auto planned = Cgroup::plan(spec_, "web");
     ASSERT_FALSE(planned.empty());
     for (const auto& path : planned) EXPECT_FALSE(std::filesystem::exists(path)) << path;
-    const auto cgroup = Cgroup::create(spec_, planned);
+    const auto cgroup = create(spec_, planned);
     EXPECT_EQ(cgroup.paths(), planned);
     for (const auto& path : planned) EXPECT_TRUE(std::filesystem::exists(path)) << path;
     cgroup.remove();
@@ -122,7 +123,7 @@ TEST_F(CgroupLive, LeavesNothingWhenALimitIsRefused) {
         resources().unified["cgroup.max.depth"] = "much";
     }
     const auto planned = Cgroup::plan(spec_, "web");
-    EXPECT_THROW(Cgroup::create(spec_, planned), Error);
+    EXPECT_THROW(create(spec_, planned), Error);
     for (const auto& path : planned) EXPECT_FALSE(std::filesystem::exists(above(above(above(above(path)))))) << path;
 }
 
@@ -237,7 +238,7 @@ TEST(CgroupOfAUser, UsesWhatHeWasGiven) {
     const auto planned = Cgroup::plan(spec, "web");
     if (std::string(delegated).empty()) {
         EXPECT_THAT(planned, IsEmpty());
-        const auto none = Cgroup::create(spec, planned);
+        const auto none = create(spec, planned);
         ASSERT_EQ(none.warnings().size(), 1U);
         EXPECT_THAT(none.warnings().front(), HasSubstr("this user may not make cgroups in"));
         none.kill_all();
@@ -245,7 +246,7 @@ TEST(CgroupOfAUser, UsesWhatHeWasGiven) {
         spec.linux_->resources->pids_limit = 5;
         std::string line;
         try {
-            Cgroup::create(spec, Cgroup::plan(spec, "web"));
+            create(spec, Cgroup::plan(spec, "web"));
         } catch (const Error& e) {
             line = e.what();
         }
@@ -254,7 +255,7 @@ TEST(CgroupOfAUser, UsesWhatHeWasGiven) {
         return;
     }
     ASSERT_THAT(planned, ::testing::ElementsAre(std::string(delegated) + "/locald-web/c"));
-    const auto cgroup = Cgroup::create(spec, planned);
+    const auto cgroup = create(spec, planned);
     Process process(cgroup, sleep_for_ever);
     EXPECT_THAT(cgroup.processes(), ::testing::ElementsAre(process.pid()));
     cgroup.kill_all();

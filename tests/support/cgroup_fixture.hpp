@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 
+#include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/cgroup.hpp"
 #include "tests/support/require.hpp"
@@ -75,6 +76,19 @@ inline std::string read_line(const std::string& path) {
 inline std::string above(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 /// Container cgroups under a name of this test alone; at the end nothing may be left of it.
+/// A container's cgroup with its limits, as a container makes it; nothing stays when one is refused.
+inline shim::Cgroup create(const oci::Spec& spec, const std::vector<std::string>& planned) {
+    auto cgroup = shim::Cgroup::create(spec, planned);
+    try {
+        cgroup.limit();
+    } catch (const locald::Error&) {
+        cgroup.remove();
+        cgroup.remove_parents();
+        throw;
+    }
+    return cgroup;
+}
+
 class CgroupTest : public ::testing::Test {
 protected:
     void SetUp() override {
@@ -93,7 +107,7 @@ protected:
             }
         }
     }
-    Cgroup make() { return Cgroup::create(spec_, Cgroup::plan(spec_, "web")); }
+    Cgroup make() { return create(spec_, Cgroup::plan(spec_, "web")); }
     /// The directory of the processes in the hierarchy of a v1 controller.
     std::string place(const char* controller) const {
         return cgroup_host().v1(controller)->mount_point + spec_.linux_->cgroups_path;

@@ -14,8 +14,9 @@ namespace locald::shim {
 namespace {
 
 constexpr std::array verbs{
-    &bundle_verb, &create_verb, &start_verb,  &run_verb, &exec_verb,   &state_verb,  &list_verb,     &kill_verb,
-    &delete_verb, &pause_verb,  &resume_verb, &ps_verb,  &update_verb, &events_verb, &features_verb, &init_verb,
+    &bundle_verb, &create_verb, &start_verb,    &run_verb,   &exec_verb,   &state_verb,
+    &list_verb,   &kill_verb,   &delete_verb,   &pause_verb, &resume_verb, &ps_verb,
+    &update_verb, &events_verb, &features_verb, &spec_verb,  &init_verb,
 };
 
 constexpr const char* help_head =

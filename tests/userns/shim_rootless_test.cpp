@@ -67,6 +67,18 @@ TEST_F(ShimRootless, IsMadeStartedEnteredAndRemovedByItsOwner) {
     EXPECT_EQ(call({"delete", "--force", id_}).code, 0);
 }
 
+TEST_F(ShimRootless, RunsWhatItsOwnSpecWrites) {
+    ASSERT_EQ(call({"spec", "--rootless", "--bundle", dir_ / "bundle"}).code, 0);
+    std::ifstream file(dir_ / "bundle/config.json");
+    auto json = Json::parse(file);
+    json["process"]["terminal"] = false;
+    json["process"]["args"] = {"/bin/busybox", "sh", "-c",
+                               "busybox id -u; busybox ls -d /sys/fs/cgroup /dev/shm; exit 7"};
+    const auto result = run(json);
+    EXPECT_EQ(result.code, 7) << result.err;
+    EXPECT_EQ(result.out, "0\n/dev/shm\n/sys/fs/cgroup\n") << result.err;
+}
+
 TEST_F(ShimRootless, BindsTheHostsDevices) {
     const auto result = run(user_config("echo x >/dev/null && stat -c '%t:%T' /dev/null /dev/urandom"));
     EXPECT_EQ(result.out, "1:3\n1:9\n") << result.err;

@@ -75,17 +75,17 @@ void set_data(const FsContext& context, const MountOptions& options) {
     }
 }
 
-UniqueFd new_filesystem(const PreparedMount& prepared, const UniqueFd& target, const std::string& what) {
+UniqueFd new_filesystem(const PreparedMount& prepared, const UniqueFd& covered, const std::string& what) {
     const MountOptions& options = prepared.options;
     const std::string& type = prepared.mount->type;
     const FsContext context(type, what);
     if (!prepared.mount->source.empty()) context.set("source", prepared.mount->source);
     set_data(context, options);
-    if (type == "tmpfs" && target && !has_mode(options)) {
+    if (covered) {
         // Who is covered says who may write: /tmp stays everybody's, /run does not become so.
         std::array<char, 8> mode{};
         std::snprintf(mode.data(), mode.size(), "%04o",
-                      static_cast<unsigned>(posix::fstat(target, prepared.target).st_mode & 07777U));
+                      static_cast<unsigned>(posix::fstat(covered, prepared.target).st_mode & 07777U));
         context.set("mode", mode.data());
     }
     std::uint64_t attributes = options.set | options.recursive_set;
@@ -139,24 +139,27 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
 void make_filesystem(const PreparedMount& prepared, const MountPlace& place, const std::string& what) {
     const std::string& type = prepared.mount->type;
     UniqueFd target;
-    if (type == "tmpfs" || type == "overlay") target = open_target(prepared, place.root, true, what);
     if (type == "overlay") {
+        target = open_target(prepared, place.root, true, what);
         // Any number of layers with names of any length, as for the root filesystem.
         const std::string name = "/proc/self/fd/" + std::to_string(target.get());
         const UniqueFd mount = mount_overlay(*prepared.mount, name, target, what);
         set_propagation(prepared, mount, what);
         return;
     }
+    // A directory that is made for the mount says nothing about who may write: then it is everybody's, as with runc.
+    UniqueFd covered;
+    if (type == "tmpfs" && !has_mode(prepared.options)) covered = find_in_root(place.root, prepared.target);
     UniqueFd mount;
     try {
-        mount = new_filesystem(prepared, target, what);
+        mount = new_filesystem(prepared, covered, what);
     } catch (Error& e) {
         explain(e, type);
     }
     if (type == "proc" && (prepared.options.set & MOUNT_ATTR_RDONLY) == 0 && place.with_procfs) {
         place.with_procfs(mount);
     }
-    if (!target) target = open_target(prepared, place.root, true, what);
+    target = open_target(prepared, place.root, true, what);
     if (prepared.options.tmpcopyup) {
         in_step(what + ": tmpcopyup", [&] { copy_tree(target, mount, !has_mode(prepared.options)); });
         if (((prepared.options.set | prepared.options.recursive_set) & MOUNT_ATTR_RDONLY) != 0) {

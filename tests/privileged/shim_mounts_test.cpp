@@ -156,13 +156,15 @@ TEST_F(ShimMounts, PassesOverWhatMeansNothingToABind) {
 
 TEST_F(ShimMounts, GivesATmpfsTheModeOfTheDirectoryItCovers) {
     ASSERT_EQ(::chmod(rootfs("/tmp").c_str(), 01777), 0);
-    auto json = config("stat -c %a /tmp /etc /run /var");
+    ASSERT_EQ(::mkdir(rootfs("/run").c_str(), 0755), 0);
+    auto json = config("stat -c %a /tmp /etc /run /var /new");
+    json["mounts"].push_back(mount_of("/new", "tmpfs", "tmpfs", {}));  // made for the mount: the kernel's own mode
     json["mounts"].push_back(mount_of("/tmp", "tmpfs", "tmpfs", {}));
     json["mounts"].push_back(mount_of("/etc", "tmpfs", "tmpfs", {}));
     json["mounts"].push_back(mount_of("/run", "tmpfs", "tmpfs", {}));
     json["mounts"].push_back(mount_of("/var", "tmpfs", "tmpfs", {"mode=0700"}));
     const auto result = run(json);
-    EXPECT_EQ(result.out, "1777\n755\n755\n700\n") << result.err;
+    EXPECT_EQ(result.out, "1777\n755\n755\n700\n1777\n") << result.err;
 }
 
 TEST_F(ShimMounts, CopiesUpWithOwnersModesAndLinksBeforeItHides) {

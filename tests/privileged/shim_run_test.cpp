@@ -51,6 +51,14 @@ TEST_F(ShimRun, MasksAndProtectsPaths) {
     EXPECT_NE(result.err.find("Read-only file system"), std::string::npos) << result.err;
 }
 
+TEST_F(ShimRun, LetsNobodyChangeTheHostsNullDeviceThroughAMaskedFile) {
+    // To the mode that it has: nothing is broken where this is allowed.
+    const auto result =
+        run_line("/bin/busybox chmod 666 /proc/timer_list || echo refused; echo x >/proc/timer_list && echo taken");
+    EXPECT_EQ(result.out, "refused\ntaken\n");
+    EXPECT_NE(result.err.find("Read-only file system"), std::string::npos) << result.err;
+}
+
 TEST_F(ShimRun, MakesTheRootReadOnlyOnlyWhenAsked) {
     auto json = config("touch /x && echo written");
     json["root"]["readonly"] = true;

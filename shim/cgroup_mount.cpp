@@ -7,7 +7,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include "core/base/error.hpp"
@@ -22,6 +24,8 @@ namespace locald::shim {
 using posix::UniqueFd;
 
 namespace {
+
+constexpr std::uint64_t read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 constexpr const char* host_place = "/sys/fs/cgroup";
 
@@ -39,6 +43,13 @@ std::vector<std::string> hierarchies() {
         const auto second = first == std::string_view::npos ? first : line.find(':', first + 1);
         if (second != std::string_view::npos) lists.emplace_back(line.substr(first + 1, second - first - 1));
     }
+    return lists;
+}
+
+/// The hierarchies, as hierarchies() names them, in which the container has a cgroup of its own; nothing until
+/// note_own_hierarchies().
+std::optional<std::vector<std::string>>& own_hierarchies() {
+    static std::optional<std::vector<std::string>> lists;
     return lists;
 }
 
@@ -62,7 +73,7 @@ void bind_hosts(const UniqueFd& target, const MountOptions& options, const std::
 /// Without a cgroup namespace of its own a container on v1 sees, of each hierarchy that the host has mounted, the
 /// cgroup it is in. Read-only: the limits are in there, and what lies above is not the container's (CVE-2023-25809).
 void bind_own_cgroups(const UniqueFd& target, const MountOptions& options, const std::string& what) {
-    constexpr std::uint64_t least = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    constexpr std::uint64_t least = read_only;
     // Not cgroup_host(): that is the parent's view, from before this process was moved.
     const CgroupHost host =
         parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
@@ -103,6 +114,9 @@ void mount_unified(const UniqueFd& target, const MountOptions& options, const st
 /// One directory of the tmpfs: a hierarchy mounted anew, seen from the cgroup namespace.
 void mount_hierarchy(const UniqueFd& top, const std::string& list, std::uint64_t attributes, const std::string& what) {
     const bool unified = list.empty();
+    const auto& own = own_hierarchies();
+    // Elsewhere the namespace's root is the runtime's own cgroup, with all of the host's below it.
+    if (own && std::find(own->begin(), own->end(), list) == own->end()) attributes |= read_only;
     const std::string name = unified ? "unified" : list.starts_with("name=") ? list.substr(5) : list;
     UniqueFd mount;
     try {
@@ -131,6 +145,19 @@ void mount_hierarchy(const UniqueFd& top, const std::string& list, std::uint64_t
 }
 
 }  // namespace
+
+void note_own_hierarchies() {
+    const CgroupHost now =
+        parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
+    auto& own = own_hierarchies().emplace();
+    for (const auto& mount : now.mounts) {
+        const CgroupMount* before = cgroup_host().of(mount.mount_point);
+        if (before == nullptr || before->own == mount.own) continue;
+        std::string list;
+        for (const auto& controller : mount.controllers) list += (list.empty() ? "" : ",") + controller;
+        own.push_back(list);
+    }
+}
 
 void mount_cgroups(const UniqueFd& target, const MountOptions& options, bool own_namespace, const std::string& what) {
     if (host_is_unified()) {

@@ -18,6 +18,7 @@
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/bind_sources.hpp"
+#include "shim/cgroup_mount.hpp"
 #include "shim/devices.hpp"
 #include "shim/hooks.hpp"
 #include "shim/in_root.hpp"
@@ -64,6 +65,10 @@ private:
     static const oci::Process& process_of(const oci::Spec& spec) {
         static const oci::Process none;
         return spec.process ? *spec.process : none;
+    }
+
+    static bool mounts_cgroups(const oci::Spec& spec) {
+        return std::any_of(spec.mounts.begin(), spec.mounts.end(), [](const auto& m) { return m.type == "cgroup"; });
     }
 
     bool fresh(std::uint64_t flag) const noexcept { return plan_.namespaces.is_new(flag); }
@@ -119,6 +124,7 @@ private:
             plan_.wait_attached = false;
         }
         if (fresh(CLONE_NEWCGROUP) && !has_cgroup_namespace_) {
+            if (mounts_cgroups(spec_)) note_own_hierarchies();
             if (::unshare(CLONE_NEWCGROUP) != 0) throw_errno(errno, "make a cgroup namespace");
             has_cgroup_namespace_ = true;
         }

@@ -89,6 +89,24 @@ TEST_F(ShimCgroupMount, HasEveryHierarchyOfAHybridHostInANamespaceOfItsOwn) {
     }
 }
 
+TEST_F(ShimCgroupMount, WritesInANamespaceOfItsOwnOnlyToHierarchiesThatItHasACgroupIn) {
+    LOCALD_REQUIRE(hybrid(), "a hybrid cgroup layout");
+    std::filesystem::create_symlink("busybox", rootfs("/bin/rmdir"));
+    for (const bool v1 : {false, true}) {
+        const View view;
+        if (v1) View::v1();
+        auto json = with_cgroups("cat /proc/self/mountinfo", true, false);
+        auto result = run(json);
+        EXPECT_FALSE(mount_on(result.out, "/sys/fs/cgroup/pids").has("ro")) << result.out << result.err;
+        // cpuset is not joined for a limit of processes: the namespace's root is the host's there.
+        EXPECT_TRUE(mount_on(result.out, "/sys/fs/cgroup/cpuset").has("ro")) << result.out;
+        EXPECT_EQ(mount_on(result.out, "/sys/fs/cgroup/unified").has("ro"), v1) << result.out;
+        json["linux"].erase("resources");
+        result = run(json);
+        EXPECT_EQ(mount_on(result.out, "/sys/fs/cgroup/cpu").has("ro"), true) << result.out << result.err;
+    }
+}
+
 TEST_F(ShimCgroupMount, ShowsItsOwnCgroupsOnlyAndReadOnlyWithoutANamespaceOnV1AndHybrid) {
     LOCALD_REQUIRE(hybrid(), "a hybrid cgroup layout");
     std::filesystem::create_symlink("busybox", rootfs("/bin/rmdir"));

@@ -191,7 +191,7 @@ private:
     /// but the socket, no memory that another in the container may read.
     std::string park() {
         std::string filter = wait_for(sync_, Sync::park);
-        if (!process_.args.empty()) static_cast<void>(find_program(process_.args.front(), process_.env));
+        require_program(process_);
         if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         live_on();
         end_by_signal();

@@ -95,6 +95,14 @@ std::string interpreter_of(const std::string& path) {
     return std::string(line.substr(0, line.find_first_of(" \t")));
 }
 
+/// As Go's programs write it: docker looks for "no such file or directory" and "permission denied" in small letters.
+std::string small_errno_text(int err) {
+    std::string text = errno_text(err);
+    if (!text.empty() && text.front() >= 'A' && text.front() <= 'Z')
+        text.front() = static_cast<char>(text.front() + ('a' - 'A'));
+    return text;
+}
+
 Error exec_error(int err, const std::string& name, const std::string& path) {
     const std::string what = "exec: " + json_quote(name) + ": ";
     struct stat st {};
@@ -103,15 +111,15 @@ Error exec_error(int err, const std::string& name, const std::string& path) {
         const std::string interpreter = interpreter_of(path);
         return Error(ErrorKind::command_not_found,
                      what + "its interpreter " + (interpreter.empty() ? "" : json_quote(interpreter) + " ") +
-                         "is missing: " + errno_text(err),
+                         "is missing: " + small_errno_text(err),
                      err)
             .with_remedy("the file exists; install its interpreter or dynamic loader into the image");
     }
     if (err == ENOENT || err == ENOTDIR) {
-        return Error(ErrorKind::command_not_found, what + "stat " + path + ": " + errno_text(err), err)
+        return Error(ErrorKind::command_not_found, what + "stat " + path + ": " + small_errno_text(err), err)
             .with_remedy("check the path; it is looked up inside the container");
     }
-    Error error(ErrorKind::not_executable, what + errno_text(err), err);
+    Error error(ErrorKind::not_executable, what + small_errno_text(err), err);
     if (err == ENOEXEC) {
         error.with_remedy("it is built for another architecture, or a script without a #! line");
     } else if (err == EACCES && there && S_ISDIR(st.st_mode)) {
@@ -152,6 +160,20 @@ std::string find_program(const std::string& name, const std::vector<std::string>
         if (is_program(path)) return path;
     }
     throw_not_found(name);
+}
+
+void require_program(const oci::Process& process) {
+    if (process.args.empty()) return;
+    const std::string& name = process.args.front();
+    std::string path = find_program(name, process.env);
+    if (!path.starts_with('/')) path = process.cwd + "/" + path;
+    struct stat st {};
+    // Other failures are left to the program's own user, who may see what we cannot.
+    if (::stat(path.c_str(), &st) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) throw exec_error(errno, name, path);
+    } else if (S_ISDIR(st.st_mode) || (st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0) {
+        throw exec_error(EACCES, name, path);
+    }
 }
 
 std::vector<std::string> complete_environment(const oci::Process& process) {

@@ -74,6 +74,9 @@ Execution prepare_execution(const oci::Process& process);
 /// The path that would be executed: args[0] itself when it has a slash, else found in PATH of `env`.
 /// @throws Error(command_not_found)
 std::string find_program(const std::string& name, const std::vector<std::string>& env);
+/// Fails as the execution would when the program is missing or nobody may execute it: engines want that from `create`,
+/// which they ask before they tell anybody that the container is there.
+void require_program(const oci::Process& process);
 /// process.env with the last of several equal names kept, and HOME filled in from /etc/passwd when missing.
 std::vector<std::string> complete_environment(const oci::Process& process);
 /// The home directory of `uid` in the text of a passwd file; `/` when it has none.

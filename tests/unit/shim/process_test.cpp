@@ -330,12 +330,32 @@ TEST_F(Execute, SkipsWhatIsNoProgramInThePath) {
     EXPECT_EQ(find_program("./tool", {path}), "./tool");
 }
 
+TEST_F(Execute, IsRefusedBeforeTheStartWhereNobodyCouldExecuteIt) {
+    const auto refused = [&](const std::string& name) {
+        oci::Process process;
+        process.args = {name};
+        process.cwd = dir_.path();
+        try {
+            require_program(process);
+        } catch (const Error& e) {
+            return exit_code_of(e);
+        }
+        return 0;
+    };
+    EXPECT_EQ(refused("/no/such"), 127);
+    EXPECT_EQ(refused("./missing"), 127);
+    EXPECT_EQ(refused(dir_.path()), 126);
+    EXPECT_EQ(refused(program("data", "x", 0644)), 126);
+    program("script", "#!/bin/sh\n");
+    EXPECT_EQ(refused("./script"), 0);
+}
+
 TEST_F(Execute, TellsMissingNotExecutableAndWrongFormatApart) {
     EXPECT_EQ(failure({"/no/such"}, {}).first, 127);
-    EXPECT_THAT(failure({"/no/such"}, {}).second, HasSubstr("No such file or directory"));
+    EXPECT_THAT(failure({"/no/such"}, {}).second, HasSubstr("no such file or directory"));
     const auto denied = failure({program("data", "x", 0644)}, {});
     EXPECT_EQ(denied.first, 126);
-    EXPECT_THAT(denied.second, HasSubstr("Permission denied"));
+    EXPECT_THAT(denied.second, HasSubstr("permission denied"));
     const auto format = failure({program("noshebang", "echo hi\n")}, {});
     EXPECT_EQ(format.first, 126);
     EXPECT_THAT(format.second, HasSubstr("another architecture, or a script without a #! line"));

@@ -68,13 +68,28 @@ std::vector<std::string> names_in(const UniqueFd& directory) {
     return names;
 }
 
+/// An ordinary user who is 0 in a user namespace of his own, as under an engine that he runs: /run is not his. The
+/// user's name says whose the session directory is; the environment of `sudo` keeps the name `root`.
+bool is_root_by_name_only() {
+    const UniqueFd map(::open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
+    char text[64] = {};
+    if (!map || ::read(map.get(), text, sizeof text - 1) <= 0) return false;
+    // All ids as they are: the first user namespace, or one that gives whole rights.
+    unsigned long inside = 0, outside = 0, size = 0;
+    if (std::sscanf(text, "%lu %lu %lu", &inside, &outside, &size) != 3) return false;
+    if (inside == outside && size == std::numeric_limits<std::uint32_t>::max()) return false;
+    const char* user = std::getenv("USER");
+    return user == nullptr || std::string_view(user) != "root";
+}
+
 }  // namespace
 
 std::string default_root() {
     const uid_t uid = ::geteuid();
-    if (uid == 0) return "/run/locald/0";
     const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    if (runtime != nullptr && runtime[0] == '/') return std::string(runtime) + "/locald";
+    const bool named = runtime != nullptr && runtime[0] == '/';
+    if (named && (uid != 0 || is_root_by_name_only())) return std::string(runtime) + "/locald";
+    if (uid == 0) return "/run/locald/0";
     return "/tmp/locald-" + std::to_string(uid);
 }
 

@@ -25,6 +25,15 @@ struct Log {
     posix::UniqueFd fd;
     std::string name;  ///< of the program, for journald and syslog
     bool json = false, debug = false;
+    /// Warnings that wait for the end of the command. An engine that finds a failed command reads the file as the one
+    /// object that says why, and takes two for none.
+    std::string held;
+    Log() = default;
+    Log(const Log&) = delete;
+    Log& operator=(const Log&) = delete;
+    ~Log() {
+        if (!held.empty()) static_cast<void>(::write(fd.get(), held.data(), held.size()) >= 0);
+    }
 };
 Log& the_log() {
     static Log log;
@@ -90,9 +99,16 @@ void open_log(const std::string& where, bool json, bool debug) {
 }
 
 void log(LogLevel level, const std::string& message) {
-    const Log& log = the_log();
+    Log& log = the_log();
     if (log.sink == Sink::none || (level == LogLevel::debug && !log.debug)) return;
     const std::string line = record(log, level, message);
+    if (log.sink == Sink::file && log.json && !log.debug) {
+        if (level == LogLevel::warning) {
+            log.held += line;
+            return;
+        }
+        log.held.clear();
+    }
     static_cast<void>(::write(log.fd.get(), line.data(), line.size()) >= 0);
 }
 

@@ -166,6 +166,7 @@ private:
 
     void enter_root() {
         if (wants_lsm(process_)) lsm_procfs_ = open_lsm_procfs();
+        finish_mounts(plan_.mounts);
         make_paths_readonly(root_, config_.readonly_paths);
         mask_paths(root_, config_.masked_paths);
         if (spec_.root->readonly) {

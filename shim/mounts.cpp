@@ -91,7 +91,7 @@ UniqueFd new_filesystem(const PreparedMount& prepared, const UniqueFd& covered, 
     std::uint64_t attributes = options.set | options.recursive_set;
     if ((attributes & MOUNT_ATTR_RDONLY) != 0 && !is_virtual(type)) context.set_flag("ro");
     // Filled first, made read-only afterwards.
-    if (options.tmpcopyup) attributes &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
+    if (type == "tmpfs") attributes &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
     return context.mount(attributes);
 }
 
@@ -136,7 +136,7 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
     throw e;
 }
 
-void make_filesystem(const PreparedMount& prepared, const MountPlace& place, const std::string& what) {
+void make_filesystem(PreparedMount& prepared, const MountPlace& place, const std::string& what) {
     const std::string& type = prepared.mount->type;
     UniqueFd target;
     if (type == "overlay") {
@@ -162,12 +162,11 @@ void make_filesystem(const PreparedMount& prepared, const MountPlace& place, con
     target = open_target(prepared, place.root, true, what);
     if (prepared.options.tmpcopyup) {
         in_step(what + ": tmpcopyup", [&] { copy_tree(target, mount, !has_mode(prepared.options)); });
-        if (((prepared.options.set | prepared.options.recursive_set) & MOUNT_ATTR_RDONLY) != 0) {
-            change_mount(mount, false, MOUNT_ATTR_RDONLY, 0, 0, what);
-        }
     }
     attach_mount(mount, target, what);
     set_propagation(prepared, mount, what);
+    const auto attributes = prepared.options.set | prepared.options.recursive_set;
+    if (type == "tmpfs" && (attributes & MOUNT_ATTR_RDONLY) != 0) prepared.tree = std::move(mount);
 }
 
 /// Changes what is mounted there already; with `bind` the mount alone, else its file system too.
@@ -201,6 +200,14 @@ void make_mounts(std::vector<PreparedMount>& mounts, const MountPlace& place) {
         } else {
             make_filesystem(prepared, place, what);
         }
+    }
+}
+
+void finish_mounts(std::vector<PreparedMount>& mounts) {
+    for (auto& prepared : mounts) {
+        if (!prepared.tree) continue;
+        change_mount(prepared.tree, false, MOUNT_ATTR_RDONLY, 0, 0, mount_text(prepared));
+        prepared.tree.reset();
     }
 }
 

@@ -17,7 +17,8 @@ struct PreparedMount {
     std::string target;     ///< the destination as a clean absolute path inside the root
     std::string source;     ///< of a bind: absolute on the host
     MountOptions options;
-    posix::UniqueFd tree;  ///< of a bind, once opened: the detached copy of the source
+    /// Of a bind, once opened: the detached copy of the source. Of a tmpfs that is made read-only at last: itself.
+    posix::UniqueFd tree;
     bool idmapped = false;
     posix::UniqueFd user_namespace;  ///< with an idmapped bind's own maps; empty: the container's are taken
 };
@@ -46,5 +47,7 @@ struct MountPlace {
 
 /// Makes all mounts in their order.
 void make_mounts(std::vector<PreparedMount>& mounts, const MountPlace& place);
+/// Makes every tmpfs read-only that shall be: until then it takes the devices and the targets of other mounts.
+void finish_mounts(std::vector<PreparedMount>& mounts);
 
 }  // namespace locald::shim

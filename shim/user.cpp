@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -37,6 +39,12 @@ std::string list_of(const std::vector<gid_t>& ids) {
                                    : "the runtime needs CAP_SETUID and CAP_SETGID here");
 }
 
+bool setgroups_is_denied() {
+    const posix::UniqueFd file(::open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC));
+    std::array<char, 8> text{};
+    return file && ::read(file.get(), text.data(), text.size()) > 0 && text.front() == 'd';
+}
+
 void set_groups(const oci::User& user) {
     const std::vector<gid_t> groups(user.additional_gids.begin(), user.additional_gids.end());
     if (::setgroups(groups.size(), groups.data()) == 0) {
@@ -47,7 +55,8 @@ void set_groups(const oci::User& user) {
     }
     const int err = errno;
     // A single-id map denies setgroups for good (user_namespaces(7)); the caller's own groups then stay, unmapped.
-    if (err == EPERM && groups.empty()) return;
+    // Engines ask all the same for the groups that the image names, and other runtimes start the program without them.
+    if (err == EPERM && (groups.empty() || setgroups_is_denied())) return;
     throw Error(kind_of_errno(err), "set process.user.additionalGids " + list_of(groups) + ": " + errno_text(err), err)
         .with_remedy(err == EPERM ? "setgroups is denied in a user namespace with one id: grant a range in "
                                     "/etc/subgid and install newgidmap (package uidmap)"

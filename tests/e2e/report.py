@@ -1,4 +1,4 @@
-"""Runs end-to-end tests and prints one JSON line a test on descriptor 1; everything else goes to descriptor 2.
+"""Runs tests in Python and prints one JSON line a test on descriptor 1; everything else goes to descriptor 2.
 
 usage: python3 -m tests.e2e.report tests.e2e [PATTERN...]        every test_*.py of the folder
        python3 -m tests.e2e.report tests.e2e.no_backend          one module

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -73,7 +74,7 @@ class Bundle:
         for path in sorted(self.root.rglob("*")):
             name = str(path.relative_to(self.root))
             st = path.lstat()
-            found[f"left:{name}"] = f"{st.st_mode:o} {st.st_uid}:{st.st_gid}"
+            found[f"left:{name}"] = f"{stat.S_IFMT(st.st_mode):o} {st.st_uid}:{st.st_gid}"
         return found
 
 

@@ -243,13 +243,11 @@ static const char* opened(const char* path, int flags) {
 static void behaviour(const char* path) {
     char value[512], inside[1024];
     struct stat st;
-    struct statfs fs = {0};
     if (lstat(path, &st) != 0) {
         say_sub("path", path, strerrorname_np(errno));
         return;
     }
     entry("file", path);
-    statfs(path, &fs);
     if (S_ISDIR(st.st_mode)) {
         int count = 0;
         DIR* dir = opendir(path);
@@ -258,15 +256,13 @@ static void behaviour(const char* path) {
         snprintf(inside, sizeof inside, "%s/.made-by-inspect", path);
         const char* made = opened(inside, O_WRONLY | O_CREAT | O_EXCL);
         unlink(inside);
-        snprintf(value, sizeof value, "entries %s create %s fs %lx flags %lx", count > 2 ? "some" : "none", made,
-                 (unsigned long)fs.f_type, (unsigned long)fs.f_flags);
+        snprintf(value, sizeof value, "entries %s create %s", count > 2 ? "some" : "none", made);
     } else {
         char byte;
         const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         const ssize_t n = fd < 0 ? -2 : read(fd, &byte, 1);
         if (fd >= 0) close(fd);
-        snprintf(value, sizeof value, "read %zd write %s fs %lx flags %lx", n, opened(path, O_WRONLY),
-                 (unsigned long)fs.f_type, (unsigned long)fs.f_flags);
+        snprintf(value, sizeof value, "read %zd write %s", n, opened(path, O_WRONLY));
     }
     say_sub("path", path, value);
 }

@@ -206,7 +206,7 @@ private:
     /// The handles that own what is closed are never destroyed: the program replaces them, or _exit ends them.
     void close_all_but(std::vector<int> kept) const {
         std::sort(kept.begin(), kept.end());
-        unsigned first = 3 + plan_.preserve_fds;
+        unsigned first = plan_.handed.end();
         for (const int fd : kept) {
             if (fd < static_cast<int>(first)) continue;
             const auto at = static_cast<unsigned>(fd);
@@ -237,7 +237,7 @@ private:
 
     Execution become_user(const std::string& filter) {
         Execution execution =
-            become_program({process_, config_, plan_.new_keyring ? plan_.state.id : std::string(), plan_.preserve_fds,
+            become_program({process_, config_, plan_.new_keyring ? plan_.state.id : std::string(), plan_.handed,
                             [this] {
                                 if (plan_.fate == Fate::foreground) {
                                     die_with_parent(sync_);

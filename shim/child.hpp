@@ -5,6 +5,7 @@
 #include "core/oci/runtime_spec.hpp"
 #include "core/oci/state.hpp"
 #include "core/posix/unique_fd.hpp"
+#include "shim/handed_fds.hpp"
 #include "shim/mounts.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/options.hpp"
@@ -27,7 +28,7 @@ struct ChildPlan {
     bool runtime_hooks = false;  ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
     int console_fd = -1;         ///< where the pty master goes when process.terminal is true
     int start_fd = -1;           ///< of a created container: the socket on which it waits for `start`
-    unsigned preserve_fds = 0;   ///< descriptors from 3 on that the container keeps
+    HandedFds handed{};
     bool new_keyring = true;
     bool no_pivot = false;            ///< the new root is moved over the old one
     posix::UniqueFd seccomp_agent{};  ///< connected, when a rule of linux.seccomp notifies it

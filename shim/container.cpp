@@ -91,6 +91,7 @@ void Container::leave() {
         posix::send_fd(connect_to(options_.pidfd_socket, "--pidfd-socket"), "pidfd", child_.process);
     }
     state_dir_.reset();
+    if (options_.fate == Fate::detached) notify_.wait(child_.pid, child_.process, signals_.get());
 }
 
 void Container::load() {
@@ -142,6 +143,9 @@ void Container::prepare() {
 
     const UniqueFd root = open_root(options_.root, true);
     state_dir_ = StateDir::create(root, options_.id);  // first: from here on the id is ours
+    if (!options_.notify_host.empty()) {
+        notify_ = prepare_notify(spec_, state_dir_->handle(), options_, namespaces_.is_new(CLONE_NEWNS));
+    }
     if (options_.systemd_cgroup) {
         record_.cgroups = Cgroup::plan_scope(spec_, options_.id, record_.systemd_unit);
     } else if (!options_.cgroups_disabled) {
@@ -169,7 +173,7 @@ void Container::start() {
     plan.fate = options_.fate;
     plan.console_fd = console_ ? console_.get() : options_.console_fd;
     plan.start_fd = start_listener_ ? start_listener_.get() : -1;
-    plan.preserve_fds = options_.preserve_fds;
+    plan.handed = {options_.listen_fds, options_.preserve_fds};
     plan.new_keyring = !options_.no_new_keyring;
     plan.no_pivot = options_.no_pivot;
     plan.seccomp_agent = connect_seccomp_agent(spec_);
@@ -261,13 +265,14 @@ std::optional<Ending> Container::supervise() {
     bool reader_watched = report_.fd() >= 0;
     bool resting = false;
     for (;;) {
-        std::array<pollfd, 7> watched{pollfd{child_.process.get(), POLLIN, 0},
+        std::array<pollfd, 8> watched{pollfd{child_.process.get(), POLLIN, 0},
                                       pollfd{sync_ ? sync_.get() : -1, POLLIN, 0},
                                       pollfd{signals_.get(), POLLIN, 0},
                                       pollfd{reader_watched ? report_.fd() : -1, 0, 0},
                                       pollfd{master_from_ ? master_from_.get() : -1, POLLIN, 0},
                                       pollfd{-1, 0, 0},
-                                      pollfd{-1, 0, 0}};
+                                      pollfd{-1, 0, 0},
+                                      pollfd{notify_.fd(), POLLIN, 0}};
         if (terminal_) {
             const auto more = terminal_->watched();
             watched[5] = more[0];
@@ -284,6 +289,7 @@ std::optional<Ending> Container::supervise() {
             continue;
         }
         if (terminal_) terminal_->serve({watched[5], watched[6]});
+        if (watched[7].revents != 0) notify_.serve(child_.pid);
         if ((watched[4].revents & POLLIN) != 0) {
             terminal_.emplace(posix::receive_fd(master_from_));
             master_from_.reset();

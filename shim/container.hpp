@@ -10,6 +10,7 @@
 #include "shim/cgroup.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/net_devices.hpp"
+#include "shim/notify.hpp"
 #include "shim/options.hpp"
 #include "shim/report.hpp"
 #include "shim/shared_flag.hpp"
@@ -76,6 +77,7 @@ private:
     posix::UniqueFd console_, start_listener_;
     posix::UniqueFd master_from_;  ///< gives the terminal's master when nobody else takes it
     std::optional<TerminalProxy> terminal_;
+    NotifyRelay notify_;
     bool parked_ = false, running_ = false, reaped_ = false;
     int ended_by_ = 0;  ///< the signal that asked for the end before the program ran
     std::optional<Error> failure_;

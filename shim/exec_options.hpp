@@ -28,6 +28,7 @@ struct ExecOptions {
     bool ignore_paused = false;
     std::string pid_file, console_socket, pidfd_socket;
     unsigned preserve_fds = 0;
+    unsigned listen_fds = 0;  ///< not an option: the environment has it
 };
 
 /// @throws UsageError

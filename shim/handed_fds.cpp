@@ -6,18 +6,39 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/syscalls.hpp"
 
 namespace locald::shim {
 
 using posix::UniqueFd;
 
-void check_preserved(unsigned count) {
-    for (unsigned i = 0; i < count; ++i) {
-        if (::fcntl(static_cast<int>(3 + i), F_GETFD) >= 0) continue;
-        throw_errno(errno, "unable to stat preserved-fd ", std::to_string(i), " (of ", std::to_string(count), ")");
+unsigned listen_fds() {
+    constexpr unsigned most = 1U << 16U;
+    const char* pid = std::getenv("LISTEN_PID");
+    const char* count = std::getenv("LISTEN_FDS");
+    if (pid == nullptr || count == nullptr || parse_u64(pid) != static_cast<std::uint64_t>(::getpid())) return 0;
+    const auto number = parse_u64(count);
+    if (!number || *number > most) {
+        throw Error(ErrorKind::invalid,
+                    "LISTEN_FDS: expected 0.." + std::to_string(most) + ", got " + json_quote(count));
     }
+    return static_cast<unsigned>(*number);
+}
+
+void keep_only(const HandedFds& fds) {
+    const auto check = [](const char* name, unsigned first, unsigned count) {
+        for (unsigned i = 0; i < count; ++i) {
+            if (::fcntl(static_cast<int>(first + i), F_GETFD) >= 0) continue;
+            throw_errno(errno, "unable to stat ", name, " ", std::to_string(i), " (of ", std::to_string(count), ")");
+        }
+    };
+    check("descriptor of LISTEN_FDS", 3, fds.listening);
+    check("preserved-fd", 3 + fds.listening, fds.preserved);
+    posix::cloexec_from(fds.end());
 }
 
 UniqueFd connect_to(const std::string& path, const char* option) {

@@ -62,7 +62,7 @@ void load(JoinPlan& plan) {
     const Execution execution = become_program({plan.process,
                                                 *plan.spec.linux_,
                                                 {},
-                                                plan.preserve_fds,
+                                                plan.handed,
                                                 live,
                                                 [&](const std::string& text) { send(sync, Sync::warning, text); },
                                                 plan.filter.empty() ? std::function<void()>() : [&] { load(plan); },

@@ -5,6 +5,7 @@
 #include "core/oci/runtime_spec.hpp"
 #include "core/oci/state.hpp"
 #include "core/posix/unique_fd.hpp"
+#include "shim/handed_fds.hpp"
 #include "shim/shared_flag.hpp"
 
 namespace locald::shim {
@@ -22,7 +23,7 @@ struct JoinPlan {
     const posix::UniqueFd* cgroup_namespace_of = nullptr;
     bool detached = false;
     int console_fd = -1;
-    unsigned preserve_fds = 0;
+    HandedFds handed{};
 };
 
 /// The joining process, from its first instruction to execve. Errors go to the parent over `sync`.

@@ -28,7 +28,7 @@ void take_over(int fd, const char* option) {
 
 }  // namespace
 
-int make_container(const Options& options, bool own_exit_codes) {
+int make_container(Options options, bool own_exit_codes) {
     Reporter report(-1);
     try {
         // First: it may start this program anew, with the descriptors as they were given.
@@ -42,8 +42,8 @@ int make_container(const Options& options, bool own_exit_codes) {
         report = Reporter(options.report_fd);
         if (unprotected) throw *unprotected;
         take_over(options.console_fd, "--console-fd");
-        check_preserved(options.preserve_fds);
-        posix::cloexec_from(3 + options.preserve_fds);
+        options.listen_fds = listen_fds();
+        keep_only({options.listen_fds, options.preserve_fds});
         Container container(options, report);
         const std::optional<Ending> ending = container.run();
         if (!ending) return 0;

@@ -27,7 +27,9 @@ struct Options {
     int report_fd = -1;          ///< where JSON lines go
     std::string pid_file;        ///< empty: none
     unsigned preserve_fds = 0;
-    bool keep = false;  ///< a foreground container's state stays
+    unsigned listen_fds = 0;  ///< not an option: the environment has it
+    std::string notify_host;  ///< NOTIFY_SOCKET of the caller; empty: none
+    bool keep = false;        ///< a foreground container's state stays
     bool no_pivot = false;
     bool no_new_keyring = false;
     bool systemd_cgroup = false;

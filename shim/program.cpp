@@ -68,6 +68,13 @@ void set_attributes(const ProgramPlan& plan) {
     own_standard_streams(process.user);
 }
 
+/// sd_listen_fds(3): the descriptors are for the process that LISTEN_PID names, by the number it has for itself.
+oci::Process with_listen_fds(oci::Process process, unsigned count) {
+    process.env.push_back("LISTEN_FDS=" + std::to_string(count));
+    process.env.push_back("LISTEN_PID=" + std::to_string(::getpid()));
+    return process;
+}
+
 }  // namespace
 
 bool keeps_groups(const oci::Annotations& annotations) {
@@ -88,9 +95,11 @@ Execution become_program(const ProgramPlan& plan) {
     set_user(process.user, plan.keep_groups);
     if (!entered) enter_working_directory(process.cwd);
     plan.ids_changed();
-    posix::cloexec_from(3 + plan.preserve_fds);
+    posix::cloexec_from(plan.handed.end());
     // The filter may forbid any call: what can be done before it is loaded is done before.
-    Execution execution = prepare_execution(process);
+    Execution execution = plan.handed.listening == 0
+                              ? prepare_execution(process)
+                              : prepare_execution(with_listen_fds(process, plan.handed.listening));
     reset_signals();
     if (process.no_new_privileges) {
         apply_capabilities(sets);

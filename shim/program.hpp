@@ -5,6 +5,7 @@
 
 #include "core/oci/runtime_spec.hpp"
 #include "core/posix/unique_fd.hpp"
+#include "shim/handed_fds.hpp"
 #include "shim/process.hpp"
 
 namespace locald::shim {
@@ -14,7 +15,7 @@ struct ProgramPlan {
     const oci::Process& process;
     const oci::Linux& config;  ///< personality and memoryPolicy
     std::string keyring;       ///< the name of its session keyring; empty: the caller's stays
-    unsigned preserve_fds = 0;
+    HandedFds handed{};
     std::function<void()> ids_changed;             ///< a change of ids clears what hangs on them
     std::function<void(const std::string&)> warn;  ///< about what cannot be had
     std::function<void()> load_filter;             ///< seccomp; empty: none

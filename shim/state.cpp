@@ -288,6 +288,7 @@ void StateDir::remove() {
     for (const char* name : {state_name, "state.json.new", spec_name, filter_name, socket_name, lock_name}) {
         if (::unlinkat(dir_.get(), name, 0) != 0 && errno != ENOENT) throw_errno(errno, "remove ", name, " of ", id_);
     }
+    posix::remove_tree_at(dir_, "notify");
     if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
         throw_errno(errno, "remove state directory of ", id_);
     }

@@ -1,4 +1,5 @@
 #include "shim/make_container.hpp"
+#include "shim/notify.hpp"
 #include "shim/verbs.hpp"
 
 namespace locald::shim {
@@ -6,7 +7,9 @@ namespace locald::shim {
 namespace {
 
 int create_container(const Globals& globals, Walker& walker) {
-    return make_container(parse_make(globals, walker, true), false);
+    Options options = parse_make(globals, walker, true);
+    options.notify_host = notify_host();
+    return make_container(std::move(options), false);
 }
 
 }  // namespace

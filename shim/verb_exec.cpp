@@ -104,7 +104,7 @@ private:
         plan.wait_attached = cgroup.has_v1() || (cgroup.birth_place() && ::geteuid() != 0);
         plan.detached = options_.detach;
         plan.console_fd = console_ ? console_.get() : -1;
-        plan.preserve_fds = options_.preserve_fds;
+        plan.handed = {options_.listen_fds, options_.preserve_fds};
         // Before there is a child: who is in the container sees it from its first moment (CVE-2016-9962).
         if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         auto [ours, theirs] = posix::make_socket_pair();
@@ -218,11 +218,11 @@ private:
 };
 
 int exec_in_container(const Globals& globals, Walker& walker) {
-    const ExecOptions options = parse_exec(globals, walker);
+    ExecOptions options = parse_exec(globals, walker);
     try {
         run_from_unwritable_program();
-        check_preserved(options.preserve_fds);
-        posix::cloexec_from(3 + options.preserve_fds);
+        options.listen_fds = listen_fds();
+        keep_only({options.listen_fds, options.preserve_fds});
         return Exec(options).run();
     } catch (const Error& e) {
         Error error = e;

@@ -7,6 +7,7 @@
 #include "core/base/text.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/hooks.hpp"
+#include "shim/notify.hpp"
 #include "shim/report.hpp"
 #include "shim/start_socket.hpp"
 #include "shim/state.hpp"
@@ -48,33 +49,49 @@ void let_go(const UniqueFd& socket) {
     }
 }
 
-int start_container(const Globals& globals, Walker& walker) {
-    for (std::string name; walker.next_option(name);) walker.unknown();
-    walker.need_exactly(1);
-    const std::string& id = walker.arguments()[0];
-    check_container_id(id);
-    StateDir dir = StateDir::open(open_root(globals.root, false), id);
+/// What is left to do when the program runs.
+struct Begun {
+    pid_t pid = -1;
+    UniqueFd process;
+    NotifyRelay notify;
+};
+
+Begun begin(StateDir dir) {
     check_startable(dir, dir.read());
     dir.wait_for_lock();
     Record record = dir.read();
     check_startable(dir, record);
     if (!record.process) {
-        throw Error(ErrorKind::invalid, "start " + id + ": process property must not be empty")
+        throw Error(ErrorKind::invalid, "start " + dir.id() + ": process property must not be empty")
             .with_remedy("the configuration it was created from has no process; create it from one that has");
     }
-    const UniqueFd process = open_process(record);
+    Begun begun{record.state.pid, open_process(record), {}};
     const UniqueFd socket = connect_to_waiting(dir.handle());
-    if (!process || !socket) throw Error(ErrorKind::invalid, id + ": cannot start a container that has stopped");
+    if (!begun.process || !socket) {
+        throw Error(ErrorKind::invalid, dir.id() + ": cannot start a container that has stopped");
+    }
+    const std::string host = notify_host();
+    if (!host.empty()) begun.notify = {dir.handle(), host};
     let_go(socket);
     record.state.status = "running";
     dir.write(record);
-    if (!record.poststart) return 0;
+    if (!record.poststart) return begun;
     try {
         run_hooks(dir.read_spec().hooks->poststart, "poststart", oci::to_hook_json(record.state));
     } catch (const Error&) {
-        end(process);
+        end(begun.process);
         throw;
     }
+    return begun;
+}
+
+int start_container(const Globals& globals, Walker& walker) {
+    for (std::string name; walker.next_option(name);) walker.unknown();
+    walker.need_exactly(1);
+    const std::string& id = walker.arguments()[0];
+    check_container_id(id);
+    Begun begun = begin(StateDir::open(open_root(globals.root, false), id));
+    begun.notify.wait(begun.pid, begun.process, -1);
     return 0;
 }
 

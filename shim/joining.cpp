@@ -12,6 +12,7 @@
 #include "shim/lsm.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/program.hpp"
+#include "shim/rootfs.hpp"
 #include "shim/seccomp_agent.hpp"
 #include "shim/seccomp_packet.hpp"
 #include "shim/sync.hpp"
@@ -51,6 +52,7 @@ void load(JoinPlan& plan) {
     if (plan.cgroup_namespace_of != nullptr && ::setns(plan.cgroup_namespace_of->get(), CLONE_NEWCGROUP) != 0) {
         throw_errno(errno, "join the container's cgroup namespace");
     }
+    if (plan.root) chroot_into(plan.root);
     for (const auto& entry : plan.spec.linux_->namespaces) {
         if (entry.type == "user") become_namespace_root();
     }

@@ -18,6 +18,7 @@ struct JoinPlan {
     oci::State state;       ///< for the seccomp agent
     std::string filter;     ///< packed; empty: none
     posix::UniqueFd seccomp_agent{};
+    posix::UniqueFd root{};      ///< the container's, where joining its mount namespace does not lead there
     bool wait_attached = false;  ///< the parent moves us into cgroups first
     /// The process whose cgroup namespace is to be entered, once we are in its cgroup.
     const posix::UniqueFd* cgroup_namespace_of = nullptr;

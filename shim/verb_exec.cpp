@@ -96,6 +96,19 @@ private:
         return flags;
     }
 
+    /// Without a new mount namespace the container is where its first process went by chroot; opened before anything
+    /// of the container is joined. Empty when joining leads there.
+    UniqueFd root_beside() const {
+        for (const auto& entry : spec_.linux_->namespaces) {
+            if (entry.type == "mount" && entry.path.empty()) return {};
+        }
+        const std::string path = "/proc/" + std::to_string(record_.state.pid) + "/root";
+        UniqueFd root = posix::open(path, O_PATH | O_DIRECTORY);
+        // Alive now, so the number was its own when the path was walked.
+        if (!posix::pidfd_send_signal(first_, 0)) check_status("stopped");
+        return root;
+    }
+
     void start() {
         const ExecCgroup cgroup(record_.cgroups, options_.cgroup);
         JoinPlan plan{process_, spec_, executing_, record_.state, filter_};
@@ -103,6 +116,7 @@ private:
         if (!filter_.empty()) plan.seccomp_agent = connect_seccomp_agent(spec_);
         plan.wait_attached = cgroup.has_v1() || (cgroup.birth_place() && ::geteuid() != 0);
         plan.detached = options_.detach;
+        plan.root = root_beside();
         plan.console_fd = console_ ? console_.get() : -1;
         plan.handed = {options_.listen_fds, options_.preserve_fds};
         // Before there is a child: who is in the container sees it from its first moment (CVE-2016-9962).

@@ -28,7 +28,7 @@ class Bundle:
         for name in ("bin", "proc", "dev", "tmp", "run", "usr"):
             (root / name).mkdir(parents=True)
         shutil.copy("/bin/busybox", root / "bin/busybox")
-        for name in ("sh", "sleep", "cat", "env", "ls", "readlink"):
+        for name in ("sh", "sleep", "cat", "env", "ls", "grep", "kill"):
             (root / "bin" / name).symlink_to("busybox")
         mounts = list(MOUNTS)
         if host_programs:

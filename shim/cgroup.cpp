@@ -99,15 +99,19 @@ void check_homes(const CgroupHost& host, const oci::Spec& spec, const CgroupWish
 
 }  // namespace
 
-std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& id) {
+std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& id, CgroupWish* wish) {
     const CgroupHost& host = cgroup_host();
     const std::string path = spec.linux_ ? clean_cgroups_path(spec.linux_->cgroups_path) : "";
+    CgroupWish found = wish_of(host, resources_of(spec));
     std::vector<std::string> planned;
-    for (const CgroupMount* mount : hierarchies_for(host, wish_of(host, resources_of(spec)).v1_controllers())) {
+    for (const CgroupMount* mount : hierarchies_for(host, found.v1_controllers())) {
         std::string place = place_in(*mount, path, id);
-        check_free(host, *mount, place);
         const auto dir = deepest_existing(*mount, place);
         if (!dir) continue;
+        // Only the directory that holds the limits, or one below it, can have somebody in it.
+        if (dir.path().size() >= mount->mount_point.size() + 1 + limits_place(place).size()) {
+            check_free(host, *mount, place);
+        }
         if (!dir.writable("cgroup.procs")) {
             const auto given = mount->v2 ? delegated_place(*mount, id) : std::nullopt;
             if (!given) continue;
@@ -116,12 +120,13 @@ std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& 
         }
         planned.push_back(mount->mount_point + "/" + place);
     }
+    if (wish != nullptr) *wish = std::move(found);
     return planned;
 }
 
-Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& planned) {
+Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& planned, std::optional<CgroupWish> found) {
     const CgroupHost& host = cgroup_host();
-    CgroupWish wish = wish_of(host, resources_of(spec));
+    CgroupWish wish = found ? *std::move(found) : wish_of(host, resources_of(spec));
     check_homes(host, spec, wish, planned);
     Cgroup cgroup;
     cgroup.warnings_ = std::move(wish.warnings);
@@ -138,8 +143,11 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
             const CgroupMount* mount = host.of(path);
             if (mount == nullptr) throw Error(ErrorKind::not_found, "use " + path + ": it is in no cgroup hierarchy");
             const std::string relative = path.substr(mount->mount_point.size() + 1);
-            check_free(host, *mount, relative);
+            if (!mount->v2) check_free(host, *mount, relative);
+            const std::size_t before = made.size();
             CgroupDir dir = make_cgroup(*mount, relative, wish, made, cgroup.pending_limits_);
+            // Somebody else's since the plan, unless the directory is new. On v2 nothing was written into it yet.
+            if (mount->v2 && made.size() == before) check_free(host, *mount, relative);
             if (mount->v2 && owner) delegate(dir, *owner);
             if (mount->v2) cgroup.v2_ = dir.take();
             cgroup.paths_.push_back(path);

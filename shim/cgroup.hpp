@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,15 @@ public:
     /// state before the first of them exists. For our own caller's `…/<id>/c` the limits go to `<id>`, else to the same
     /// directory: the rule is limits_place(). Empty when this user may make none; for an ordinary user in a delegated
     /// v2 subtree a place there. Which hierarchies and why: hierarchies_for().
+    /// @param wish  gets what create() would have to find out again
     /// @throws Error(exists) when a directory is there and has processes, or is frozen
-    static std::vector<std::string> plan(const oci::Spec& spec, const std::string& id);
+    static std::vector<std::string> plan(const oci::Spec& spec, const std::string& id, CgroupWish* wish = nullptr);
     /// Makes the directories; on v1 with every limit of linux.resources, on v2 limit() writes those.
     /// Without rights: a warning in warnings() when nothing was asked, else Error that names limit, file and remedy.
     /// Device rules that the kernel refuses to anybody but host root are passed over for him. On an error nothing
     /// stays.
-    static Cgroup create(const oci::Spec& spec, const std::vector<std::string>& planned);
+    static Cgroup create(const oci::Spec& spec, const std::vector<std::string>& planned,
+                         std::optional<CgroupWish> wish = std::nullopt);
     /// Writes the limits and the device rules of v2. A process may be in it already, so that this is done while the
     /// container is being set up; before its program runs.
     void limit();

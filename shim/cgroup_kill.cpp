@@ -131,6 +131,8 @@ void Cgroup::remove() const {
     stop_unit();
     for (const auto& path : paths_) {
         const std::string limits = limits_place(path);
+        // Mostly it is one empty directory; nothing below the mount point of a cgroup hierarchy is a link.
+        if (limits == path && ::rmdir(path.c_str()) == 0) continue;
         Backoff backoff(most_waiting);
         if (const auto above = CgroupDir::open(cgroup_host(), parent_of(limits))) {
             remove_tree(above, name_of(limits), backoff);

@@ -1,8 +1,13 @@
 #include "shim/cgroup_layout.hpp"
 
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -130,6 +135,24 @@ std::string parent_of(const std::string& relative) {
 
 std::string joined(const std::string& dir, const std::string& name) { return dir.empty() ? name : dir + "/" + name; }
 
+/// systemd's own rule (its CGROUP_DELEGATION): cgroup2 at /sys/fs/cgroup means that there is nothing else. Saves the
+/// list of mounts, which grows with the containers of a host. Only where that is the hierarchy's true root (inode 1):
+/// else paths need what the list says.
+std::optional<CgroupHost> unified_host() {
+    constexpr const char* place = "/sys/fs/cgroup";
+    struct statfs fs {};
+    struct stat st {};
+    if (::statfs(place, &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC || ::stat(place, &st) != 0 || st.st_ino != 1) {
+        return std::nullopt;
+    }
+    CgroupMount mount{true, {}, place, {}};
+    const std::string own = posix::read_file("/proc/self/cgroup");
+    for (const auto line : split(own, '\n')) {
+        if (line.starts_with("0::/")) mount.own = own_below(std::string(line.substr(3)), "/");
+    }
+    return CgroupHost{{std::move(mount)}};
+}
+
 }  // namespace
 
 bool CgroupMount::has(std::string_view controller) const noexcept {
@@ -202,8 +225,10 @@ CgroupHost parse_cgroup_host(std::string_view mountinfo, std::string_view own_cg
 }
 
 const CgroupHost& cgroup_host() {
-    static const CgroupHost host =
-        parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup"));
+    static const CgroupHost host = [] {
+        if (auto unified = unified_host()) return *std::move(unified);
+        return parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup"));
+    }();
     return host;
 }
 

@@ -77,7 +77,8 @@ CgroupWish wish_of(const CgroupHost& host, const oci::Resources& resources) {
     }
     wish.devices = effective_device_rules(resources.devices);
     if (!wish.devices.empty() && host.v2() != nullptr) {
-        // Asked only where there is a choice: the kernel answers under a lock that every dying cgroup holds for a while.
+        // Asked only where there is a choice: the kernel answers under a lock that every dying cgroup holds for a
+        // while.
         wish.devices_by_program =
             host.v1("devices") == nullptr || can_filter_devices(CgroupDir::root_of(*host.v2()).fd());
     }

@@ -75,6 +75,9 @@ private:
 
     void enter_namespaces() {
         if (fresh(CLONE_NEWUSER)) wait_for(sync_, Sync::mapped);
+        if (plan_.namespaces.network && ::setns(plan_.namespaces.network.get(), CLONE_NEWNET) != 0) {
+            throw_errno(errno, "enter the network namespace");
+        }
         join_remaining(plan_.namespaces);
         const bool in_user_namespace = plan_.namespaces.has(CLONE_NEWUSER);
         if (!fresh(CLONE_NEWUSER)) {
@@ -91,7 +94,7 @@ private:
             root_ = open_root_directory(spec_, plan_.bundle);
             if (in_user_namespace) become_root();
         }
-        if (fresh(CLONE_NEWNET)) bring_loopback_up();
+        if (fresh(CLONE_NEWNET) && !plan_.namespaces.network) bring_loopback_up();
         if (!spec_.hostname.empty() && ::sethostname(spec_.hostname.data(), spec_.hostname.size()) != 0) {
             throw_errno(errno, "set hostname ", spec_.hostname);
         }

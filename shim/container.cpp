@@ -49,12 +49,13 @@ std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) 
 }
 
 /// config.json is opened once, as a plain file of bounded size: a FIFO or a device must not hang or flood us.
-oci::Spec read_config(const std::string& path) {
+oci::Spec read_config(const std::string& path, EarlyNetwork& network) {
     try {
         const UniqueFd file = posix::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
         const struct stat st = posix::fstat(file, path);
         if (!S_ISREG(st.st_mode)) throw Error(ErrorKind::invalid, path + ": not a regular file");
         const std::string text = posix::read_all(file, path, most_config);
+        if (::geteuid() == 0 && early_network_likely(text)) network.start();
         return in_step(path, [&] { return oci::parse_spec(text); });
     } catch (Error& e) {
         if (e.os_errno() == ENOENT) e.with_remedy("an OCI bundle is a directory with config.json in it");
@@ -97,7 +98,7 @@ void Container::leave() {
 void Container::load() {
     bundle_ = in_step("bundle", [&] { return posix::canonical_path(options_.bundle); });
     const std::string path = options_.config.starts_with('/') ? options_.config : bundle_ + "/" + options_.config;
-    spec_ = read_config(path);
+    spec_ = read_config(path, early_network_);
     in_step(path, [&] {
         validate(spec_, options_.fate != Fate::created);
         if (options_.no_pivot) check_no_pivot(spec_);
@@ -146,10 +147,11 @@ void Container::prepare() {
     if (!options_.notify_host.empty()) {
         notify_ = prepare_notify(spec_, state_dir_->handle(), options_, namespaces_.is_new(CLONE_NEWNS));
     }
+    std::optional<CgroupWish> wish;
     if (options_.systemd_cgroup) {
         record_.cgroups = Cgroup::plan_scope(spec_, options_.id, record_.systemd_unit);
     } else if (!options_.cgroups_disabled) {
-        record_.cgroups = Cgroup::plan(spec_, options_.id);
+        record_.cgroups = Cgroup::plan(spec_, options_.id, &wish.emplace());
     }
     if (spec_.linux_->intel_rdt) {
         resctrl_ = find_resctrl();
@@ -160,7 +162,7 @@ void Container::prepare() {
     if (options_.systemd_cgroup) {
         cgroup_ = Cgroup::create_scope(spec_, options_.id, record_.cgroups);
     } else if (!options_.cgroups_disabled) {
-        cgroup_ = Cgroup::create(spec_, record_.cgroups);
+        cgroup_ = Cgroup::create(spec_, record_.cgroups, std::move(wish));
         state_dir_->mark_cgroups_made();
     }
     report_.warnings(cgroup_.warnings());
@@ -186,6 +188,7 @@ void Container::start() {
     plan.wait_attached =
         attach_needed || (cgroup_.birth_place() && ::geteuid() != 0) || !spec_.linux_->net_devices.empty();
 
+    if (early_network_possible(namespaces_)) namespaces_.network = early_network_.take();
     const InheritedOomScore score(spec_.process ? spec_.process->oom_score_adj : std::nullopt);
     child_ = spawn(namespaces_, cgroup_, [&] {
         ours.reset();
@@ -227,7 +230,8 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
     if (spec_.linux_->intel_rdt) join_resctrl(*spec_.linux_->intel_rdt, options_.id, child_.pid, resctrl_);
     if (!spec_.linux_->net_devices.empty()) {
         const auto* joined = namespaces_.find_joined(CLONE_NEWNET);
-        net_devices_.move(*spec_.linux_, open_network_namespace(child_.pid, joined != nullptr ? &joined->fd : nullptr));
+        const UniqueFd* known = joined != nullptr ? &joined->fd : namespaces_.network ? &namespaces_.network : nullptr;
+        net_devices_.move(*spec_.linux_, open_network_namespace(child_.pid, known));
     }
     const auto receiver = spec_.annotations.find("run.oci.pidfd_receiver");
     if (receiver != spec_.annotations.end()) {

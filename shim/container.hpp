@@ -8,6 +8,7 @@
 #include "core/posix/unique_fd.hpp"
 #include "shim/bind_sources.hpp"
 #include "shim/cgroup.hpp"
+#include "shim/early_network.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/net_devices.hpp"
 #include "shim/notify.hpp"
@@ -65,6 +66,7 @@ private:
     std::string bundle_;
     oci::Spec spec_;
     NamespacePlan namespaces_;
+    EarlyNetwork early_network_;
     std::optional<StateDir> state_dir_;
     Record record_;
     Cgroup cgroup_;

@@ -48,7 +48,8 @@ const JoinedNamespace* NamespacePlan::find_joined(std::uint64_t flag) const noex
 }
 
 std::uint64_t NamespacePlan::clone_flags() const noexcept {
-    return fresh & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP | CLONE_NEWTIME);
+    const std::uint64_t later = CLONE_NEWCGROUP | CLONE_NEWTIME | (network ? CLONE_NEWNET : 0);
+    return fresh & ~later;
 }
 
 std::uint64_t namespace_flag(const std::string& type) {

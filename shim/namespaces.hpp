@@ -21,6 +21,7 @@ struct JoinedNamespace {
 struct NamespacePlan {
     std::uint64_t fresh = 0;              ///< CLONE_NEW… of all new ones
     std::vector<JoinedNamespace> joined;  ///< in the order of the configuration
+    posix::UniqueFd network;  ///< a fresh one that was made already, with its loopback up; the child enters it
     std::map<std::string, oci::TimeOffset> time_offsets;
 
     bool is_new(std::uint64_t flag) const noexcept { return (fresh & flag) != 0; }

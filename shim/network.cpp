@@ -12,13 +12,16 @@
 
 namespace locald::shim {
 
-void bring_loopback_up() {
+bool try_bring_loopback_up() noexcept {
     const posix::UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket) throw_errno(errno, "bring lo up: socket");
     ifreq request{};
     std::strcpy(request.ifr_name, "lo");
     request.ifr_flags = IFF_UP | IFF_RUNNING;
-    if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) throw_errno(errno, "bring lo up");
+    return socket && ::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0;
+}
+
+void bring_loopback_up() {
+    if (!try_bring_loopback_up()) throw_errno(errno, "bring lo up");
 }
 
 }  // namespace locald::shim

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 
@@ -285,9 +286,16 @@ std::string StateDir::status(const Record& record) {
 }
 
 void StateDir::remove() {
-    for (const char* name : {state_name, "state.json.new", spec_name, filter_name, socket_name, lock_name}) {
-        if (::unlinkat(dir_.get(), name, 0) != 0 && errno != ENOENT) throw_errno(errno, "remove ", name, " of ", id_);
-    }
+    const auto unlink_all = [this](std::initializer_list<const char*> names) {
+        for (const char* name : names) {
+            if (::unlinkat(dir_.get(), name, 0) != 0 && errno != ENOENT) {
+                throw_errno(errno, "remove ", name, " of ", id_);
+            }
+        }
+    };
+    unlink_all({state_name, spec_name, lock_name});
+    if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+    unlink_all({"state.json.new", filter_name, socket_name});
     posix::remove_tree_at(dir_, "notify");
     if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
         throw_errno(errno, "remove state directory of ", id_);

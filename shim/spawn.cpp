@@ -111,10 +111,16 @@ void enter_for(NamespacePlan& namespaces) {
     }
 }
 
-/// Only children enter a pid namespace; those that we make later, the hooks, belong into our own again.
+/// Only children enter a pid namespace; those that we make later, the hooks, belong into our own again. Whoever has no
+/// rights in his own (root of a user namespace, in the host's pid namespace) could not come back: a helper goes
+/// instead.
 Spawned spawn_in_pid_namespace(const NamespacePlan& namespaces, const JoinedNamespace& pid, const UniqueFd& cgroup,
                                const std::function<void()>& body) {
     const JoinedNamespace own{CLONE_NEWPID, "pid", "/proc/self/ns/pid", posix::open("/proc/self/ns/pid", O_RDONLY)};
+    if (::setns(own.fd.get(), CLONE_NEWPID) != 0) {
+        return spawn_through_helper(
+            namespaces.clone_flags(), cgroup, [&] { join_namespace(pid); }, body);
+    }
     join_namespace(pid);
     Spawned spawned;
     try {

@@ -124,14 +124,14 @@ TEST_F(ShimCreate, IsAllowedWithoutAProcessAndStartIsNot) {
 }
 
 TEST_F(ShimCreate, TellsStartWhyAProgramCannotBeExecuted) {
-    std::ofstream(rootfs("/bin/broken")) << "no program";
-    ::chmod(rootfs("/bin/broken").c_str(), 0755);
+    std::filesystem::copy_file("/bin/busybox", rootfs("/bin/breaks"));
     Json json = config("");
-    json["process"]["args"] = {"/bin/broken"};
+    json["process"]["args"] = {"/bin/breaks"};
     ASSERT_EQ(create(json).code, 0);
+    std::ofstream(rootfs("/bin/breaks"), std::ios::trunc) << "no program";
     const Result start = call({"start", id_});
     EXPECT_EQ(start.code, 1);
-    EXPECT_THAT(start.err, HasSubstr("Exec format error"));
+    EXPECT_THAT(start.err, HasSubstr("exec format error"));
     EXPECT_TRUE(becomes("stopped"));
 }
 

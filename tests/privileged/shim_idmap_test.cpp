@@ -144,7 +144,7 @@ TEST_F(ShimIdmap, SaysWhyAMountCannotBeMapped) {
     for (unsigned i = 1; i <= 340; ++i) {
         mount["uidMappings"].push_back({{"containerID", 10 + i}, {"hostID", 2000 + i}, {"size", 1}});
     }
-    expect_refused(mount, "341 id mappings are more than the kernel takes, which is 340");
+    expect_refused(mount, "has 341 entries, and the kernel takes 340");
     mount["uidMappings"].erase(340);
     auto json = config("stat -c %u:%g /data/file");
     json["mounts"].push_back(mount);

@@ -67,8 +67,8 @@ std::optional<Link> find_link(Netlink& netlink, const std::string& name) {
     request.put_text(IFLA_IFNAME, name);
     std::optional<Link> found;
     const int err = netlink.call(request, "look for interface " + name, [&](const nlmsghdr& message) {
-        const auto* info = static_cast<const ifinfomsg*>(NLMSG_DATA(&message));
-        found = Link{info->ifi_index, (info->ifi_flags & IFF_UP) != 0};
+        if (const auto info = fixed_part<ifinfomsg>(message))
+            found = Link{info->ifi_index, (info->ifi_flags & IFF_UP) != 0};
     });
     if (err != 0 && err != ENODEV) fail(err, name, "look for it");
     return found;
@@ -79,9 +79,9 @@ std::vector<Address> addresses_of(Netlink& netlink, int index, const std::string
     std::vector<Address> addresses;
     const NetlinkMessage request(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg{});
     const int err = netlink.call(request, "list addresses of " + name, [&](const nlmsghdr& message) {
-        ifaddrmsg info{};
-        std::memcpy(&info, NLMSG_DATA(&message), sizeof info);
-        if (message.nlmsg_type != RTM_NEWADDR || static_cast<int>(info.ifa_index) != index) return;
+        const auto fixed = fixed_part<ifaddrmsg>(message);
+        if (message.nlmsg_type != RTM_NEWADDR || !fixed || static_cast<int>(fixed->ifa_index) != index) return;
+        ifaddrmsg info = *fixed;
         Address address;
         std::uint32_t flags = info.ifa_flags;
         for_each_attribute(message, sizeof info, [&](std::uint16_t type, std::string_view bytes) {
@@ -135,7 +135,7 @@ std::set<int> link_numbers(Netlink& netlink) {
     std::set<int> numbers;
     netlink.call(NetlinkMessage(RTM_GETLINK, NLM_F_DUMP, link_header(0)), "list interfaces",
                  [&](const nlmsghdr& message) {
-                     numbers.insert(static_cast<const ifinfomsg*>(NLMSG_DATA(&message))->ifi_index);
+                     if (const auto info = fixed_part<ifinfomsg>(message)) numbers.insert(info->ifi_index);
                  });
     return numbers;
 }

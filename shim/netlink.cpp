@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -76,21 +77,35 @@ int Netlink::call(const NetlinkMessage& message, std::string_view what,
     if (::send(socket_.get(), request.data(), request.size(), 0) < 0) throw_errno(errno, what, ": send on netlink");
     alignas(nlmsghdr) std::array<char, 32768> answer{};
     for (;;) {
-        const ssize_t size = ::recv(socket_.get(), answer.data(), answer.size(), 0);
+        sockaddr_nl sender{};
+        socklen_t sender_size = sizeof sender;
+        const ssize_t size = ::recvfrom(socket_.get(), answer.data(), answer.size(), 0,
+                                        reinterpret_cast<sockaddr*>(&sender), &sender_size);
         if (size < 0 && errno == EINTR) continue;
         if (size < 0) throw_errno(errno, what, ": receive on netlink");
-        auto left = static_cast<unsigned>(size);
-        for (auto* part = reinterpret_cast<nlmsghdr*>(answer.data()); NLMSG_OK(part, left);
-             part = NLMSG_NEXT(part, left)) {
-            if (part->nlmsg_seq != sequence_) continue;
-            if (part->nlmsg_type == NLMSG_DONE) return 0;
-            if (part->nlmsg_type == NLMSG_ERROR) {
-                const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(part));
-                return -error->error;
-            }
-            if (each) each(*part);
-        }
+        // Who has CAP_NET_ADMIN in a container's network namespace can write to our socket there; port 0 is the kernel.
+        if (sender.nl_pid != 0) continue;
+        const auto end = read_answer({answer.data(), static_cast<std::size_t>(size)}, sequence_, each);
+        if (end) return *end;
     }
+}
+
+std::optional<int> read_answer(std::string_view datagram, std::uint32_t sequence,
+                               const std::function<void(const nlmsghdr&)>& each) {
+    while (datagram.size() >= NLMSG_HDRLEN) {
+        const auto& part = *reinterpret_cast<const nlmsghdr*>(datagram.data());
+        if (part.nlmsg_len < NLMSG_HDRLEN || part.nlmsg_len > datagram.size()) break;
+        if (part.nlmsg_seq == sequence) {
+            if (part.nlmsg_type == NLMSG_DONE) return 0;
+            if (part.nlmsg_type == NLMSG_ERROR) {
+                const auto error = fixed_part<nlmsgerr>(part);
+                return error ? static_cast<int>(-static_cast<unsigned>(error->error)) : EBADMSG;
+            }
+            if (each) each(part);
+        }
+        datagram.remove_prefix(std::min<std::size_t>(NLMSG_ALIGN(part.nlmsg_len), datagram.size()));
+    }
+    return std::nullopt;
 }
 
 void for_each_attribute(const nlmsghdr& message, std::size_t fixed_size,

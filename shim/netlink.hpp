@@ -3,7 +3,9 @@
 #include <linux/netlink.h>
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -55,6 +57,20 @@ private:
     posix::UniqueFd socket_;
     std::uint32_t sequence_ = 0;
 };
+
+/// Reads one datagram of an answer to the request `sequence`; each message of it is handed to `each`. @return the errno
+/// of a refusal, 0 at the answer's end, nothing when more of it is to come
+std::optional<int> read_answer(std::string_view datagram, std::uint32_t sequence,
+                               const std::function<void(const nlmsghdr&)>& each);
+
+/// The fixed part of a message; nothing when the message is too short to have one.
+template <class Fixed>
+std::optional<Fixed> fixed_part(const nlmsghdr& message) {
+    if (message.nlmsg_len < NLMSG_LENGTH(sizeof(Fixed))) return std::nullopt;
+    Fixed fixed;
+    std::memcpy(&fixed, reinterpret_cast<const char*>(&message) + NLMSG_HDRLEN, sizeof fixed);
+    return fixed;
+}
 
 /// Calls `each` with type and bytes of every attribute behind the fixed part of `message`.
 void for_each_attribute(const nlmsghdr& message, std::size_t fixed_size,

@@ -8,7 +8,9 @@ namespace {
 
 constexpr int deepest = 32;
 constexpr std::size_t fixed_header = 16;
-constexpr std::size_t most_bytes = 128U << 20U;
+// The protocol allows 128 MiB, of which a peer could make a hundred times that in values; what systemd tells us is
+// short.
+constexpr std::size_t most_bytes = 1U << 20U;
 
 enum Field : std::uint8_t {
     path_field = 1,
@@ -64,24 +66,29 @@ std::size_t width_of(char type) {
     }
 }
 
-std::size_t type_length(std::string_view signature, int depth) {
+std::size_t type_length(std::string_view signature, int depth, bool in_array = false) {
     if (signature.empty() || depth > deepest) return 0;
     const char type = signature.front();
     if (type == 'a') {
-        const std::size_t element = type_length(signature.substr(1), depth + 1);
+        const std::size_t element = type_length(signature.substr(1), depth + 1, true);
         return element == 0 ? 0 : element + 1;
     }
-    if (type != '(' && type != '{') {
+    if (type != '(' && !(type == '{' && in_array)) {
         return std::string_view("ybnqiuxtdsogvh").find(type) == std::string_view::npos ? 0 : 1;
     }
     const char closing = type == '(' ? ')' : '}';
-    std::size_t at = 1;
+    std::size_t at = 1, members = 0;
     while (at < signature.size() && signature[at] != closing) {
         const std::size_t member = type_length(signature.substr(at), depth + 1);
         if (member == 0) return 0;
         at += member;
+        ++members;
     }
-    return at < signature.size() && at > 1 ? at + 1 : 0;
+    if (at == signature.size() || members == 0) return 0;
+    // An entry of a dictionary: a key of one basic type, and one value.
+    const char key = signature[1];
+    const bool basic = width_of(key) != 0 || key == 's' || key == 'o' || key == 'g';
+    return type == '(' || (members == 2 && basic) ? at + 1 : 0;
 }
 
 class Writer {

@@ -41,7 +41,7 @@ struct DbusMessage {
 /// The bytes of a message, little endian.
 std::string encode(const DbusMessage& message);
 /// The length of the message that `bytes` begins with; 0 when more bytes are needed to tell.
-/// @throws Error(corrupt) for what cannot be one, or is longer than the protocol's 128 MiB
+/// @throws Error(corrupt) for what cannot be one, or is longer than 1 MiB
 std::size_t message_length(std::string_view bytes);
 /// @throws Error(corrupt)
 DbusMessage decode(std::string_view bytes);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 namespace locald::shim {
@@ -20,7 +21,8 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
     while (!text.empty()) {
         double number = 0;
         const auto result = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-        if (result.ec != std::errc() || text.front() == '-') return std::nullopt;
+        // from_chars knows `inf` and `nan`, too.
+        if (result.ec != std::errc() || text.front() == '-' || !std::isfinite(number)) return std::nullopt;
         text.remove_prefix(static_cast<std::size_t>(result.ptr - text.data()));
         bool known = false;
         for (const auto& [name, scale] : units) {

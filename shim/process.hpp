@@ -36,7 +36,7 @@ void check_memory_policy(const oci::MemoryPolicy& policy);
 /// The names that linux.memoryPolicy knows, for `features`.
 std::vector<std::string> memory_policy_modes();
 std::vector<std::string> memory_policy_flags();
-/// The numbers of a list such as `0-3,7`, each below `most`; empty when the text is anything else.
+/// The numbers of a list such as `0-3,7`, each below `most` and each once; empty when the text is anything else.
 std::vector<unsigned> parse_id_list(std::string_view text, unsigned most);
 /// linux.sysctl, checked against the namespaces the container has of its own and written through `proc`, a verified
 /// procfs.

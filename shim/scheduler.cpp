@@ -208,13 +208,17 @@ void set_personality(const oci::Personality& config) {
 
 std::vector<unsigned> parse_id_list(std::string_view text, unsigned most) {
     std::vector<unsigned> ids;
+    std::vector<bool> taken(most);  // `0-1023,0-1023,…` asks for no more memory than once
     for (const auto part : split(text, ',')) {
         const auto range = trim(part);
         const auto dash = range.find('-');
         const auto first = parse_u64(range.substr(0, dash));
         const auto last = dash == std::string_view::npos ? first : parse_u64(range.substr(dash + 1));
         if (!first || !last || *first > *last || *last >= most) return {};
-        for (auto id = *first; id <= *last; ++id) ids.push_back(static_cast<unsigned>(id));
+        for (auto id = static_cast<unsigned>(*first); id <= *last; ++id) {
+            if (!taken[id]) ids.push_back(id);
+            taken[id] = true;
+        }
     }
     return ids;
 }

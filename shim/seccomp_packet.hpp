@@ -23,7 +23,10 @@ inline std::string pack_filter(const SeccompFilter& filter, pid_t pid = 0) {
     const std::uint32_t head[] = {filter.flags, filter.notify ? 1U : 0U, static_cast<std::uint32_t>(pid)};
     std::string text(sizeof head + filter.program.size() * sizeof(std::uint64_t), '\0');
     std::memcpy(text.data(), head, sizeof head);
-    std::memcpy(text.data() + sizeof head, filter.program.data(), text.size() - sizeof head);
+    // Of an empty program data() may be null, which memcpy must not be given.
+    if (!filter.program.empty()) {
+        std::memcpy(text.data() + sizeof head, filter.program.data(), text.size() - sizeof head);
+    }
     return text;
 }
 
@@ -38,7 +41,9 @@ inline SeccompPacket unpack_filter(const std::string& text) {
     packet.filter.notify = head[1] != 0;
     packet.pid = static_cast<pid_t>(head[2]);
     packet.filter.program.resize((text.size() - sizeof head) / sizeof(std::uint64_t));
-    std::memcpy(packet.filter.program.data(), text.data() + sizeof head, text.size() - sizeof head);
+    if (!packet.filter.program.empty()) {
+        std::memcpy(packet.filter.program.data(), text.data() + sizeof head, text.size() - sizeof head);
+    }
     return packet;
 }
 

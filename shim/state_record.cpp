@@ -4,12 +4,33 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "shim/state.hpp"
 
 namespace locald::shim {
+
+namespace {
+
+Error corrupt(const std::string& what) {
+    return Error(ErrorKind::corrupt, "state.json: " + what)
+        .with_remedy("`locald-shim delete --force ID` removes the container");
+}
+
+/// A whole number from 0: what get() alone would cut off, or take from a fraction, is refused.
+template <class Number>
+Number number_of(const nlohmann::json& whole, const char* key) {
+    const auto& value = whole.at(key);
+    // Negative ones are integers, but not unsigned.
+    const bool fits = value.is_number_unsigned() &&
+                      value.get<std::uint64_t>() <= static_cast<std::uint64_t>(std::numeric_limits<Number>::max());
+    if (!fits) throw corrupt(std::string(key) + ": expected a number, got " + value.dump());
+    return value.get<Number>();
+}
+
+}  // namespace
 
 std::string to_json(const Record& record) {
     const oci::State& state = record.state;
@@ -51,14 +72,14 @@ Record parse_record(const std::string& json) {
         state.oci_version = whole.at("ociVersion").get<std::string>();
         state.id = whole.at("id").get<std::string>();
         state.status = whole.at("status").get<std::string>();
-        state.pid = whole.at("pid").get<int>();
+        state.pid = number_of<int>(whole, "pid");
         state.bundle = whole.at("bundle").get<std::string>();
         state.rootfs = whole.at("rootfs").get<std::string>();
         state.created = whole.at("created").get<std::string>();
         state.annotations = whole.at("annotations").get<oci::Annotations>();
-        record.start_time = whole.at("startTime").get<std::uint64_t>();
-        record.shim_pid = whole.at("shimPid").get<pid_t>();
-        record.shim_start_time = whole.at("shimStartTime").get<std::uint64_t>();
+        record.start_time = number_of<std::uint64_t>(whole, "startTime");
+        record.shim_pid = number_of<pid_t>(whole, "shimPid");
+        record.shim_start_time = number_of<std::uint64_t>(whole, "shimStartTime");
         record.cgroups = whole.at("cgroups").get<std::vector<std::string>>();
         record.resctrl = whole.value("resctrl", std::vector<std::string>());
         record.systemd_unit = whole.value("systemdUnit", std::string());
@@ -66,8 +87,7 @@ Record parse_record(const std::string& json) {
         record.poststart = whole.value("poststart", false);
         record.poststop = whole.value("poststop", false);
     } catch (const nlohmann::json::exception& e) {
-        throw Error(ErrorKind::corrupt, std::string("state.json: ") + e.what())
-            .with_remedy("`locald-shim delete --force ID` removes the container");
+        throw corrupt(e.what());
     }
     return record;
 }

@@ -43,9 +43,13 @@ void add_quota(UnitProperties& list, std::int64_t quota, std::uint64_t period) {
     if (period != 0) list.emplace_back("CPUQuotaPeriodUSec", DbusValue::u64(period));
     std::uint64_t per_second = infinity;
     if (quota > 0) {
-        per_second = static_cast<std::uint64_t>(quota) * second / (period != 0 ? period : default_period);
+        const auto each = static_cast<std::uint64_t>(quota);
+        const std::uint64_t in = period != 0 ? period : default_period;
+        // Whole periods first: the product of both would not fit for quotas that limit nothing.
+        constexpr std::uint64_t most = infinity / second - second;
+        per_second = each / in > most ? infinity : each / in * second + each % in * second / in;
         // systemd keeps whole per cents: rounded up, so that cpu.max below can have the exact value.
-        per_second = (per_second + per_cent - 1) / per_cent * per_cent;
+        if (per_second != infinity) per_second = (per_second + per_cent - 1) / per_cent * per_cent;
     }
     list.emplace_back("CPUQuotaPerSecUSec", DbusValue::u64(per_second));
 }
@@ -240,7 +244,8 @@ UnitProperties annotation_properties(const oci::Annotations& annotations) {
         // FooSec, as unit files say it, is FooUSec for programs.
         if (name.ends_with("Sec") && !name.ends_with("USec")) {
             name.insert(name.size() - 3, "U");
-            if (value.signature == "d") {
+            const bool whole = value.signature.size() == 1 && value.signature.find_first_of("ynqiuxt") == 0;
+            if (!whole || value.number > infinity / us_per_s) {
                 throw Error(ErrorKind::invalid, "annotation " + key + ": expected whole seconds");
             }
             value = DbusValue::u64(value.number * us_per_s);

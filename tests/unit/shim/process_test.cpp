@@ -221,6 +221,8 @@ TEST(IdList, TakesNumbersAndRangesBelowItsBound) {
     }
 }
 
+TEST(IdList, NamesEachNumberOnce) { EXPECT_THAT(parse_id_list("0-1,1-2,0-2", 8), ElementsAre(0U, 1U, 2U)); }
+
 TEST(User, IsSetWithGroupsAndUmask) {
     LOCALD_REQUIRE(::geteuid() == 0, "root");
     EXPECT_EQ(in_child([] {

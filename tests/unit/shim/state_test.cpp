@@ -49,6 +49,21 @@ TEST(StateRecord, RefusesHalfAFile) {
     EXPECT_THROW(parse_record("[]"), Error);
 }
 
+TEST(StateRecord, RefusesNumbersThatAreNone) {
+    Record record;
+    record.state.pid = 42;
+    for (const char* bad : {"1e300", "-5", "1099511627776", "1.5", "\"5\"", "null", "true"}) {
+        std::string text = to_json(record);
+        text.replace(text.find("42"), 2, bad);
+        try {
+            parse_record(text);
+            ADD_FAILURE() << bad;
+        } catch (const Error& e) {
+            EXPECT_EQ(e.kind(), ErrorKind::corrupt) << bad;
+        }
+    }
+}
+
 TEST(StateDir, IsLockedFromItsFirstMoment) {
     const TempDir dir;
     const auto root = posix::open(dir.path(), O_RDONLY | O_DIRECTORY);

@@ -77,6 +77,11 @@ TEST(Sync, RefusesPacketsThatAreNoMessages) {
     EXPECT_EQ(error_of(message).kind(), ErrorKind::system);
 }
 
+TEST(SeccompPacket, MayBeWithoutInstructions) {
+    EXPECT_TRUE(unpack_filter(pack_filter(SeccompFilter(), 3)).filter.program.empty());
+    EXPECT_EQ(unpack_filter(pack_filter(SeccompFilter(), 3)).pid, 3);
+}
+
 TEST(SeccompPacket, ComesBackAsItWent) {
     SeccompFilter filter;
     filter.program = {1, 2, 0xffffffffffffffffULL};

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <thread>
 
 #include "core/base/error.hpp"
@@ -94,6 +95,26 @@ TEST(DbusWire, KnowsWhereATypeEnds) {
     for (const char* bad : {"", "a", "()", "(u", "z"}) EXPECT_EQ(first_type_length(bad), 0U) << bad;
 }
 
+TEST(DbusWire, KnowsADictionaryOnlyAsAnArrayOfPairs) {
+    EXPECT_EQ(first_type_length("a{sv}"), 5U);
+    EXPECT_EQ(first_type_length("a{o(sa{yv})}"), 12U);
+    for (const char* bad : {"{sv}", "({sv})", "a{s}", "a{ssv}", "a{vs}", "a{(s)s}", "a{ass}", "a{}"}) {
+        EXPECT_EQ(first_type_length(bad), 0U) << bad;
+    }
+}
+
+TEST(DbusWire, TakesNoMessageThatIsLongForAManager) {
+    DbusMessage message;
+    message.body = {DbusValue::string(std::string(2U << 20U, 'x'))};
+    EXPECT_THAT(words_of([&] { decode(encode(message)); }), HasSubstr("too long"));
+}
+
+TEST(Gvariant, RefusesADictionaryWithoutPairs) {
+    for (const char* bad : {"@a{ssv} {}", "@a{asv} {}", "@a{s} {'a': 'b'}"}) {
+        EXPECT_THAT(words_of([&] { parse_gvariant(bad); }), HasSubstr("expected a type")) << bad;
+    }
+}
+
 TEST(Gvariant, ReadsEveryForm) {
     EXPECT_EQ(parse_gvariant("true"), DbusValue::boolean(true));
     EXPECT_EQ(parse_gvariant("uint64 18446744073709551615"), DbusValue::u64(~0ULL));
@@ -161,6 +182,27 @@ TEST(SystemdProperties, SayTheLimitsThatAUnitCanExpress) {
         {"MemoryHigh", DbusValue::u64(4096)},
     };
     EXPECT_EQ(unit_properties(resources, CgroupLayout::v2), expected);
+}
+
+TEST(SystemdProperties, KeepALargeQuotaLarge) {
+    oci::Resources resources;
+    resources.cpu.emplace();
+    resources.cpu->quota = std::numeric_limits<std::int64_t>::max();
+    resources.cpu->period = 1000;
+    const auto per_second = [&] { return unit_properties(resources, CgroupLayout::v2).back(); };
+    EXPECT_EQ(per_second().second, DbusValue::u64(std::numeric_limits<std::uint64_t>::max()));
+    resources.cpu->quota = 1LL << 50;
+    EXPECT_GE(per_second().second.number, 1000ULL << 50U);
+}
+
+TEST(SystemdProperties, TakeOnlyWholeSecondsAsATime) {
+    for (const char* bad : {"'2'", "2.5", "true", "@as []", "[1]", "<2>", "-1", "uint64 18446744073709551615"}) {
+        EXPECT_THAT(words_of([&] {
+                        annotation_properties({{"org.systemd.property.TimeoutStopSec", bad}});
+                    }),
+                    HasSubstr("expected whole seconds"))
+            << bad;
+    }
 }
 
 TEST(SystemdProperties, KeepTheDevicesThroughAReload) {

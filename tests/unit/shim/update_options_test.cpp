@@ -113,6 +113,11 @@ TEST(Durations, AreWrittenAsInGo) {
     for (const char* bad : {"", "5", "s", "5x", "1s-", "1s5", "1e400h"}) EXPECT_FALSE(parse_duration(bad)) << bad;
 }
 
+TEST(Duration, IsAFiniteNumber) {
+    for (const char* bad : {"nans", "-nan(1)s", "infs", "infinityh", "1s-nanm"})
+        EXPECT_EQ(parse_duration(bad), std::nullopt) << bad;
+}
+
 TEST(ProcessTable, KeepsTheHeadAndTheLinesOfThePids) {
     EXPECT_EQ(rows_of("UID  PID CMD\nroot  12 a 13\nroot 13 b\n\n", {13}), "UID  PID CMD\nroot 13 b\n");
     EXPECT_EQ(rows_of("PID\n7\n", {}), "PID\n");

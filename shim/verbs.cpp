@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/version.hpp"
+#include "shim/global_options.hpp"
 #include "shim/log.hpp"
 
 namespace locald::shim {
@@ -57,105 +58,9 @@ void complain(const std::string& text) {
     log(LogLevel::error, text);
 }
 
-/// What --help, --version and their like print instead of a verb's deed; empty: none was asked for.
-struct Parsed {
-    Globals globals;
-    std::string text;
-    std::size_t at = 0;  ///< of the verb
-};
-
 std::string version_text() {
     return "locald-shim version " + std::string(version) + "\ncommit: " + std::string(commit) + "\nspec: 1.3.0\n";
 }
-
-class GlobalReader {
-public:
-    explicit GlobalReader(const std::vector<std::string>& words) : words_(words) {}
-
-    Parsed read() {
-        for (; at_ < words_.size() && words_[at_].starts_with('-'); ++at_) {
-            take();
-            if (!parsed_.text.empty()) return std::move(parsed_);
-        }
-        parsed_.at = at_;
-        return std::move(parsed_);
-    }
-
-private:
-    void take() {
-        const std::string& word = words_[at_];
-        const auto equals = word.find('=');
-        name_ = word.substr(0, equals);
-        has_value_ = equals != std::string::npos;
-        value_ = has_value_ ? word.substr(equals + 1) : std::string();
-        Globals& globals = parsed_.globals;
-        if (name_ == "--root") {
-            globals.root = value();
-            if (globals.root.empty()) throw UsageError("option --root: the directory is empty");
-            if (globals.root == "/") throw UsageError("Option --root argument should not be set to /");
-        } else if (name_ == "--log") {
-            globals.log = value();
-        } else if (name_ == "--log-format") {
-            const std::string format = value();
-            if (format != "json" && format != "text") throw UsageError("invalid log-format: " + format);
-            globals.log_json = format == "json";
-        } else if (name_ == "--log-level") {
-            const std::string level = value();
-            if (level != "error" && level != "warning" && level != "debug") {
-                throw UsageError("unknown log level " + level);
-            }
-            globals.debug = level == "debug";
-        } else if (name_ == "--debug") {
-            globals.debug = flag();
-        } else if (name_ == "--systemd-cgroup") {
-            globals.systemd_cgroup = flag();
-        } else if (name_ == "--cgroup-manager") {
-            take_manager(value());
-        } else if (name_ == "--rootless") {
-            globals.rootless = value();
-            if (globals.rootless != "auto" && globals.rootless != "true" && globals.rootless != "false") {
-                throw UsageError("option --rootless: expected auto, true or false, got \"" + globals.rootless + "\"");
-            }
-        } else if (name_ == "--criu") {
-            globals.criu = value();
-        } else if (name_ == "--shim-version") {
-            parsed_.text = std::string(version) + "\n";
-        } else if (name_ == "--version" || name_ == "-v") {
-            parsed_.text = version_text();
-        } else if (name_ == "--help" || name_ == "-h") {
-            parsed_.text = general_help();
-        } else {
-            throw UsageError("unknown option " + word);
-        }
-    }
-
-    void take_manager(const std::string& manager) {
-        if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled") {
-            throw UsageError("option --cgroup-manager: expected cgroupfs, systemd or disabled, got \"" + manager +
-                             "\"");
-        }
-        parsed_.globals.systemd_cgroup = manager == "systemd";
-        parsed_.globals.cgroups_disabled = manager == "disabled";
-    }
-
-    std::string value() {
-        if (has_value_) return value_;
-        if (++at_ >= words_.size()) throw UsageError("option " + name_ + " needs a value");
-        return words_[at_];
-    }
-
-    bool flag() const {
-        if (!has_value_ || value_ == "true") return true;
-        if (value_ == "false") return false;
-        throw UsageError("option " + name_ + " takes no value but true or false");
-    }
-
-    const std::vector<std::string>& words_;
-    std::size_t at_ = 0;
-    Parsed parsed_;
-    std::string name_, value_;
-    bool has_value_ = false;
-};
 
 const Verb& find_verb(const std::string& name) {
     for (const Verb* verb : verbs) {
@@ -165,9 +70,11 @@ const Verb& find_verb(const std::string& name) {
 }
 
 int dispatch(const std::vector<std::string>& words) {
-    const Parsed parsed = GlobalReader(words).read();
-    if (!parsed.text.empty()) {
-        print(parsed.text);
+    const CommandLine parsed = read_globals(words);
+    if (parsed.wanted != Wanted::verb) {
+        print(parsed.wanted == Wanted::help      ? general_help()
+              : parsed.wanted == Wanted::version ? version_text()
+                                                 : std::string(version) + "\n");
         return 0;
     }
     if (parsed.at == words.size()) throw UsageError("a verb is missing");

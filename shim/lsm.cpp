@@ -14,6 +14,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
+#include "core/posix/procfs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/procfs.hpp"
 
@@ -140,14 +141,7 @@ UniqueFd open_lsm_procfs() {
         if (e.os_errno() != EPERM) throw;
     }
     // A user namespace may mount no procfs of a pid namespace that is not its own, nor beside a masked one.
-    UniqueFd proc = posix::open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    struct statfs fs {};
-    constexpr ino_t root_of_procfs = 1;
-    if (::fstatfs(proc.get(), &fs) != 0) throw_errno(errno, "statfs /proc");
-    if (fs.f_type != PROC_SUPER_MAGIC || posix::fstat(proc, "/proc").st_ino != root_of_procfs) {
-        throw Error(ErrorKind::denied, "/proc is not the root of a procfs");
-    }
-    return proc;
+    return posix::open_proc_root();
 }
 
 void set_exec_label(const oci::Process& process, const UniqueFd& procfs) {

@@ -20,6 +20,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
+#include "core/posix/procfs.hpp"
 #include "core/posix/syscalls.hpp"
 
 namespace locald::shim {
@@ -237,7 +238,7 @@ void check_id_maps(const NamespacePlan& plan, const oci::Linux& config) {
 
 namespace {
 
-constexpr const char* offsets_file = "/proc/self/timens_offsets";
+constexpr const char* offsets_file = "self/timens_offsets";
 
 /// For the children of this process. @param file  offsets_file, opened for writing
 void make_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets, const UniqueFd& file) {
@@ -258,14 +259,14 @@ void make_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets, 
 }  // namespace
 
 void enter_new_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets) {
-    make_time_namespace(offsets, offsets.empty() ? UniqueFd() : posix::open(offsets_file, O_WRONLY));
+    make_time_namespace(offsets, offsets.empty() ? UniqueFd() : posix::open_in_proc(offsets_file, O_WRONLY));
     const UniqueFd own = posix::open("/proc/self/ns/time_for_children", O_RDONLY);
     if (::setns(own.get(), CLONE_NEWTIME) != 0) throw_errno(errno, "enter the new time namespace");
 }
 
 void enter_joined_user_namespace(NamespacePlan& plan) {
     const bool time = plan.is_new(CLONE_NEWTIME);
-    const UniqueFd file = time && !plan.time_offsets.empty() ? posix::open(offsets_file, O_WRONLY) : UniqueFd();
+    const UniqueFd file = time && !plan.time_offsets.empty() ? posix::open_in_proc(offsets_file, O_WRONLY) : UniqueFd();
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
     join_around_user_namespace(plan);
     if (!time) return;

@@ -1,9 +1,11 @@
 #include "shim/oom_score.hpp"
 
+#include <fcntl.h>
+
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
-#include "core/posix/syscalls.hpp"
+#include "core/posix/procfs.hpp"
 #include "shim/process.hpp"
 
 namespace locald::shim {
@@ -23,7 +25,7 @@ InheritedOomScore::InheritedOomScore(std::optional<int> value) {
 InheritedOomScore::~InheritedOomScore() {
     if (before_.empty()) return;
     try {
-        posix::write_all(posix::open(file, O_WRONLY), before_, file);
+        posix::write_all(posix::open_in_proc("self/oom_score_adj", O_WRONLY), before_, file);
     } catch (const Error&) {
         // A caller who may not lower it again lives on with the container's score, which is his own choice.
     }

@@ -53,6 +53,16 @@ UniqueFd open_private(const std::string& path) {
     return dir;
 }
 
+/// A state says which processes to end and which cgroups to remove: nobody else may have written it, wherever --root
+/// leads to (CVE-2022-31214).
+void check_ours(const UniqueFd& dir, const std::string& id) {
+    const struct stat st = posix::fstat(dir, id);
+    if (st.st_uid == ::geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0) return;
+    throw Error(ErrorKind::denied,
+                id + ": its state directory is not ours alone (owner " + std::to_string(st.st_uid) + ")")
+        .with_remedy("use the --root that its owner used, as that user");
+}
+
 /// `.<id>.<pid>`: no id begins with a dot.
 std::string number_name(const std::string& id) { return "." + id + "." + std::to_string(::getpid()); }
 
@@ -164,6 +174,7 @@ StateDir StateDir::open(const UniqueFd& root, const std::string& id) {
         if (root && errno != ENOENT) throw_errno(errno, "open state of ", id);
         throw Error(ErrorKind::not_found, id + ": container does not exist", ENOENT);
     }
+    check_ours(result.dir_, id);
     result.lock_.reset(::openat(result.dir_.get(), lock_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (!result.lock_ && errno != ENOENT) throw_errno(errno, "open lock of ", id);
     result.written_ = true;

@@ -98,8 +98,9 @@ void write_sysctls(const oci::Linux& config, const posix::UniqueFd& proc) {
     for (const auto& [key, value] : config.sysctl) {
         const std::string path = "sys/" + path_below_sys(sysctl_name(key));
         try {
-            const auto file = posix::openat2(proc, path, O_WRONLY | O_NOFOLLOW,
-                                             RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+            const auto file =
+                posix::openat2(proc, path, O_WRONLY | O_NOFOLLOW,
+                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
             struct statfs fs {};
             if (::fstatfs(file.get(), &fs) != 0) throw_errno(errno, "statfs ", path);
             if (fs.f_type != PROC_SUPER_MAGIC) throw Error(ErrorKind::denied, path + " is not on a procfs");

@@ -1,11 +1,9 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
-#include <linux/magic.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
+#include "core/posix/procfs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/process.hpp"
 
@@ -106,11 +105,8 @@ void set_oom_score_adj(int value) {
         throw Error(ErrorKind::invalid, "process.oomScoreAdj: expected -1000..1000, got " + text);
     }
     const std::string path = "/proc/thread-self/oom_score_adj";
-    const auto file = posix::open(path, O_WRONLY | O_NOFOLLOW);
-    struct statfs fs {};
-    if (::fstatfs(file.get(), &fs) != 0) throw_errno(errno, "statfs ", path);
-    if (fs.f_type != PROC_SUPER_MAGIC) throw Error(ErrorKind::denied, path + " is not on a procfs");
     try {
+        const auto file = posix::open_in_proc("thread-self/oom_score_adj", O_WRONLY);
         posix::write_all(file, text, path);
     } catch (Error& e) {
         e.add_context("set process.oomScoreAdj to " + text);

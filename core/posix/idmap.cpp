@@ -15,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
+#include "core/posix/procfs.hpp"
 #include "core/posix/syscalls.hpp"
 
 namespace locald::posix {
@@ -64,11 +65,11 @@ void run_helper(const std::string& helper, pid_t pid, const std::vector<IdMappin
 }
 
 void write_map_file(pid_t pid, const char* name, const std::string& text) {
-    const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
+    const std::string path = std::to_string(pid) + "/" + name;
     // One write(2): the kernel takes a map only whole.
-    const UniqueFd file = open(path, O_WRONLY);
+    const UniqueFd file = open_in_proc(path, O_WRONLY);
     if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-        throw_errno(errno, "write \"", trim(text), "\" to ", path);
+        throw_errno(errno, "write \"", trim(text), "\" to /proc/", path);
     }
 }
 

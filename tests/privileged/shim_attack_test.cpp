@@ -1,4 +1,5 @@
-// Bad input and hostile images: each is refused with one clear line, and the host is as before.
+// Bad input: each is refused with one clear line, and the host is as before. The attacks that others suffered are in
+// cve/.
 
 #include "tests/support/require.hpp"
 #include "tests/support/shim_fixture.hpp"
@@ -22,19 +23,6 @@ protected:
         EXPECT_EQ(result.out, "");
     }
 };
-
-TEST_F(ShimAttack, RefusesIdsThatAreNoIds) {
-    write(config("echo ran"));
-    const std::string too_long(129, 'a');
-    for (const std::string& id :
-         {std::string(), std::string("/x"), std::string(".."), std::string("."), std::string("a/../b"),
-          std::string(".hidden"), std::string("-x"), std::string("a\nb"), too_long}) {
-        const auto result = call({"bundle", "run", "--bundle", dir_ / "bundle", "--id=" + id});
-        EXPECT_EQ(result.code, 125) << id;
-        EXPECT_EQ(result.out, "") << id;
-    }
-    EXPECT_FALSE(std::filesystem::exists(dir_ / "state")) << "the id is looked at before any file";
-}
 
 TEST_F(ShimAttack, NamesThePlaceInABrokenConfig) {
     write(std::string("{ broken"));
@@ -78,59 +66,6 @@ TEST_F(ShimAttack, RefusesWhatTheConfigurationContradicts) {
         if (entry["type"] == "uts") entry["type"] = "time";
     }
     expect_refused(json, "unable to set hostname without a private UTS namespace");
-}
-
-TEST_F(ShimAttack, RefusesProcAndSysAsLinks) {
-    for (const std::string name : {"/proc", "/sys"}) {
-        std::filesystem::remove(rootfs(name));
-        std::filesystem::create_directories(rootfs("/elsewhere"));
-        std::filesystem::create_symlink("/elsewhere", rootfs(name));
-        expect_refused(config("echo ran"), "is a link");
-        std::filesystem::remove(rootfs(name));
-        std::filesystem::create_directories(rootfs(name));
-    }
-}
-
-TEST_F(ShimAttack, KeepsMountTargetsInsideTheRoot) {
-    std::filesystem::create_directories(dir_ / "outside");
-    std::filesystem::create_symlink(dir_ / "outside", rootfs("/escape"));
-    std::filesystem::create_symlink("../../../../../../.." + (dir_ / "outside"), rootfs("/climb"));
-    for (const std::string name : {"/escape/new/dir", "/climb/new", "/escape"}) {
-        auto json = config("true");
-        json["mounts"].push_back({{"destination", name}, {"type", "tmpfs"}, {"source", "tmpfs"}});
-        run(json);
-        EXPECT_TRUE(std::filesystem::is_empty(dir_ / "outside")) << name;
-    }
-}
-
-TEST_F(ShimAttack, KeepsDevicesInsideTheRoot) {
-    std::filesystem::create_directories(dir_ / "outside");
-    std::filesystem::remove(rootfs("/dev"));
-    std::filesystem::create_symlink(dir_ / "outside", rootfs("/dev"));
-    auto json = config("true");
-    json["mounts"].erase(2);
-    json["mounts"].erase(1);
-    run(json);
-    EXPECT_TRUE(std::filesystem::is_empty(dir_ / "outside"));
-}
-
-TEST_F(ShimAttack, RefusesAWorkingDirectoryThatLeadsOutside) {
-    for (int fd = 3; fd < 16; ++fd) {
-        auto json = config("pwd; echo ran");
-        json["process"]["cwd"] = "/proc/self/fd/" + std::to_string(fd);
-        const auto result = run(json);
-        EXPECT_EQ(result.code, 125) << fd << result.out;
-        EXPECT_EQ(result.out, "");
-    }
-}
-
-TEST_F(ShimAttack, MountsNothingBelowProc) {
-    auto json = config("true");
-    json["mounts"].push_back({{"destination", "/proc/sys"}, {"type", "tmpfs"}, {"source", "tmpfs"}});
-    expect_refused(json, "\"/proc/sys\" cannot be mounted because it is inside /proc");
-    std::filesystem::create_symlink("/proc/sys", rootfs("/way"));
-    json["mounts"].back()["destination"] = "/way";
-    expect_refused(json, "cannot be mounted because it is inside /proc");
 }
 
 TEST_F(ShimAttack, RefusesAForeignSysctl) {

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,8 +68,10 @@ public:
     std::vector<pid_t> processes() const;
     /// Applies changed resources to the container; what `change` leaves out stays. paths() grows by the v1 hierarchies
     /// that no limit needed before: they belong into the state.
+    /// @param will_make  told all paths, with one more, before that one is made
     /// @throws Error that names the field, its file and the kernel's words; what was written before it stays
-    void update(const oci::Resources& change);
+    using WillMake = std::function<void(const std::vector<std::string>& planned)>;
+    void update(const oci::Resources& change, const WillMake& will_make = {});
     /// Stops every process where it is, and waits until all are; thaw() lets them go on.
     /// @throws Error(unsupported) without a freezer, Error(unavailable) when it is not done after 10 s
     void freeze() const;

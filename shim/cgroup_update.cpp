@@ -146,7 +146,7 @@ void move_all(const CgroupPlace& from, const CgroupDir& to) {
 
 }  // namespace
 
-void Cgroup::update(const oci::Resources& change) {
+void Cgroup::update(const oci::Resources& change, const WillMake& will_make) {
     const CgroupHost& host = cgroup_host();
     const auto places = places_of(paths_);
     if (places.empty()) {
@@ -176,6 +176,12 @@ void Cgroup::update(const oci::Resources& change) {
         const bool joined = mount == nullptr || std::any_of(paths_.begin(), paths_.end(),
                                                             [&](const auto& path) { return host.of(path) == mount; });
         if (joined) continue;
+        const std::string path = mount->mount_point + "/" + relative;
+        if (will_make && ::access(path.c_str(), F_OK) != 0) {
+            auto planned = paths_;
+            planned.push_back(path);
+            will_make(planned);
+        }
         std::vector<std::string> made;
         try {
             std::vector<PendingLimits> none;  // v1 leaves nothing for later
@@ -183,7 +189,7 @@ void Cgroup::update(const oci::Resources& change) {
             paths_.push_back(dir.path());
             move_all(first, dir);
         } catch (...) {
-            for (auto path = made.rbegin(); path != made.rend(); ++path) ::rmdir(path->c_str());
+            for (auto each = made.rbegin(); each != made.rend(); ++each) ::rmdir(each->c_str());
             throw;
         }
     }

@@ -77,6 +77,24 @@ void run_poststop(const StateDir& dir, const Record& record) {
     Reporter(-1).warnings(warnings);
 }
 
+/// Nothing when its maker was killed before the first line was whole: then nothing was made yet.
+std::optional<Record> find_record(const StateDir& dir) {
+    try {
+        return dir.read();
+    } catch (const Error& e) {
+        if (e.kind() != ErrorKind::corrupt && e.kind() != ErrorKind::not_found) throw;
+        return std::nullopt;
+    }
+}
+
+/// A created container is killed without being asked twice: nothing of its own has run yet.
+void check_may_go(StateDir& dir, const Record& record, bool shim_alive) {
+    const std::string status = dir.status(record);
+    if ((status == "stopped" || status == "created") && !shim_alive) return;
+    throw Error(ErrorKind::invalid, "cannot delete container " + dir.id() + " that is not stopped: " + status)
+        .with_remedy("--force kills it first");
+}
+
 int delete_container(const Globals& globals, Walker& walker) {
     bool force = false;
     for (std::string name; walker.next_option(name);) {
@@ -96,26 +114,17 @@ int delete_container(const Globals& globals, Walker& walker) {
         if (force && e.kind() == ErrorKind::not_found) return 0;
         throw;
     }
-    std::optional<Record> record;
-    try {
-        record = dir->read();
-    } catch (const Error& e) {
-        // Killed before its first line was whole: nothing was made yet. A shim that is still writing holds the lock.
-        if (e.kind() != ErrorKind::corrupt && e.kind() != ErrorKind::not_found) throw;
-    }
+    std::optional<Record> record = find_record(*dir);
     const bool shim_alive = dir->locked_by_other();
     if (record) {
-        const std::string status = dir->status(*record);
-        // A created container is killed without being asked twice: nothing of its own has run yet.
-        if (!force && ((status != "stopped" && status != "created") || shim_alive)) {
-            throw Error(ErrorKind::invalid, "cannot delete container " + id + " that is not stopped: " + status)
-                .with_remedy("--force kills it first");
-        }
+        if (!force) check_may_go(*dir, *record, shim_alive);
         kill_all_of(*dir, *record);
     }
     if (!wait_for_lock(*dir, record, id)) return 0;
+    // Read again: what was being made at our first look may be complete by now.
+    record = find_record(*dir);
     if (record) {
-        // Read again: the shim may have made its cgroups between our first look and its end.
+        if (!force) check_may_go(*dir, *record, false);
         kill_all_of(*dir, *record);
         if (!record->cgroups.empty()) {
             const Cgroup cgroup = Cgroup::from_paths(record->cgroups, record->systemd_unit);

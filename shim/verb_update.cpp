@@ -85,7 +85,12 @@ int update_container(const Globals& globals, Walker& walker) {
     }
     Cgroup cgroup = Cgroup::from_paths(record.cgroups, record.systemd_unit);
     const bool new_group = in_step("update " + update.id, [&] {
-        cgroup.update(update.resources);
+        // Whoever ends the container has to know of a directory before it is there: this may be killed at any moment.
+        cgroup.update(update.resources, [&](const std::vector<std::string>& planned) {
+            record.cgroups = planned;
+            dir.write(record);
+            dir.mark_cgroups_grown();
+        });
         return update_schemata(update, dir, record);
     });
     Reporter(-1).warnings(update.warnings);

@@ -63,7 +63,7 @@ std::optional<int> next_signal(const UniqueFd& signals) {
 }
 
 int parse_signal(const std::string& text) {
-    if (const auto number = parse_u64(text); number && *number > 0 && *number < static_cast<std::uint64_t>(NSIG)) {
+    if (const auto number = parse_u64(text); number && *number < static_cast<std::uint64_t>(NSIG)) {
         return static_cast<int>(*number);
     }
     std::string upper;

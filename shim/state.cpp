@@ -154,8 +154,9 @@ StateDir StateDir::create(const UniqueFd& root, const std::string& id) {
     posix::remove_tree_at(root, temporary);
     Error error(ErrorKind::exists, id + ": container with given ID already exists", EEXIST);
     try {
-        if (!open(root, id).locked_by_other()) {
-            error.with_remedy("its runtime is gone: `locald-shim delete " + id + "` removes what it left");
+        StateDir there = open(root, id);
+        if (!there.locked_by_other() && there.status(there.read()) == "stopped") {
+            error.with_remedy("it has ended: `locald-shim delete " + id + "` removes what it left");
         }
     } catch (const Error&) {
         // It was removed between the two looks; the plain error is still true.
@@ -308,9 +309,9 @@ void StateDir::remove() {
     if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
     unlink_all({"state.json.new", filter_name, socket_name});
     posix::remove_tree_at(dir_, "notify");
-    if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-        throw_errno(errno, "remove state directory of ", id_);
-    }
+    if (::unlinkat(root_.get(), id_.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+    if (errno != ENOTEMPTY) throw_errno(errno, "remove state directory of ", id_);
+    posix::remove_tree_at(root_, id_);  // another version's files, or nobody's
 }
 
 void sweep_unborn(const UniqueFd& root) {

@@ -142,6 +142,8 @@ int delete_container(const Globals& globals, Walker& walker) {
         run_poststop(*dir, *record);
     }
     dir->remove();
+    // There was a directory, but never a container.
+    if (!record && !force) throw Error(ErrorKind::not_found, id + ": container does not exist", ENOENT);
     return 0;
 }
 

@@ -25,14 +25,18 @@ class Trace:
         log = self.who.home / "trace"
         # A tracer without root would take newuidmap's rights away, so root traces what the user does.
         user = ["-u", self.who.name] if IS_ROOT else []
-        words = ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=execve,execveat", "-o", log, *user, world().locald, *words]
+        words = ["strace", "-f", "-qq", "-y", "-s", "4096", "-e", "trace=execve,execveat", "-o", log, *user, world().locald, *words]
         ended = subprocess.run(words, env=self.who.environment(), cwd=self.who.home, capture_output=True, timeout=60,
                                stdin=subprocess.DEVNULL, check=False)
         done = Done(words, ended.returncode, ended.stdout, ended.stderr)
         text = log.read_text(errors="replace")
         log.unlink()
         programs = re.findall(r'^\d+ +execve\("([^"]+)"[^\n]*= 0$', text, re.M)
-        programs += re.findall(r'^\d+ +execveat\((\d+), "([^"]*)"[^\n]*= 0$', text, re.M)
+        for pid, place, name in re.findall(r'^(\d+) +execveat\((?:\d+<)?([^>]*)>?, "([^"]*)"[^\n]*= 0$', text, re.M):
+            # As root the shim starts its own file again, from a mount that is attached nowhere or from a sealed copy.
+            before = re.findall(rf'^{pid} +execve\("([^"]+)"[^\n]*= 0$', text, re.M)
+            again = name == "" and place in ("/", "/memfd:locald-shim") and before[-1:] == [str(world().shim)]
+            programs.append(before[-1] if again else (place, name))
         # A call that another thread's line interrupted ends as `<... execve resumed>) = 0`.
         for pid, name in re.findall(r'^(\d+) +execve\("([^"]+)"[^\n]*<unfinished', text, re.M):
             if re.search(rf"^{pid} +<\.\.\. execve resumed>.*= 0$", text, re.M):

@@ -153,7 +153,7 @@ void read_as(unsigned kind, const std::string& text) {
         case 11:
             return times_and_sizes(text);
         case 12:
-            need(parse_signal(text) > 0);
+            need(parse_signal(text) >= 0);  // 0 only asks whether the process is there
             return;
         default:
             home_in_passwd(text, 1000);

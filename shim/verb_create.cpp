@@ -25,10 +25,14 @@ const Verb create_verb{
     "      --console-socket PATH  a listening unix socket that is sent the pty master\n"
     "      --pid-file FILE        write the process id of the container's first process there\n"
     "      --pidfd-socket PATH    a listening unix socket that is sent the first process's pidfd\n"
-    "      --preserve-fds N       hand descriptors 3 ... 2+N to the container as well\n"
+    "      --preserve-fds N       hand descriptors 3 ... 2+N to the container as well; those of LISTEN_FDS\n"
+    "                             come before them\n"
     "      --no-pivot             use chroot where pivot_root is impossible (root on a ramdisk)\n"
     "      --no-new-keyring       keep the caller's session keyring\n"
-    "      --no-subreaper         accepted; this runtime never becomes one\n",
+    "      --no-subreaper         accepted; this runtime never becomes one\n"
+    "\n"
+    "Where NOTIFY_SOCKET is set the container gets one too. Its READY=1 goes to the caller's socket with the MAINPID;\n"
+    "`start` with NOTIFY_SOCKET set ends then, and not before.\n",
     create_container};
 
 }  // namespace locald::shim

@@ -272,7 +272,8 @@ const Verb exec_verb{
     "      --pid-file FILE        write its process id there\n"
     "      --console-socket PATH  a listening unix socket that is sent the pty master\n"
     "      --pidfd-socket PATH    a listening unix socket that is sent its pidfd\n"
-    "      --preserve-fds N       hand descriptors 3 ... 2+N to it as well\n",
+    "      --preserve-fds N       hand descriptors 3 ... 2+N to it as well; those of LISTEN_FDS come before them\n"
+    "      --no-subreaper         accepted; this runtime never becomes one\n",
     exec_in_container, failed_code};
 
 }  // namespace locald::shim

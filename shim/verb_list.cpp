@@ -108,9 +108,12 @@ int list_containers(const Globals& globals, Walker& walker) {
 }  // namespace
 
 const Verb list_verb{"list", "  list [-q] [-f table|json]          print the containers below the root\n",
-                     "Usage: locald-shim [OPTION...] list [-q|--quiet] [-f|--format table|json]\n"
+                     "Usage: locald-shim [OPTION...] list [OPTION...]\n"
                      "\n"
-                     "Prints the containers whose state is below the root.\n",
+                     "Prints the containers whose state is below the root.\n"
+                     "\n"
+                     "  -q, --quiet          their ids alone\n"
+                     "  -f, --format FORMAT  table or json (default: table)\n",
                      list_containers};
 
 }  // namespace locald::shim

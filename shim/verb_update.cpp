@@ -127,7 +127,9 @@ const Verb update_verb{
     "      --memory-swap SIZE      memory and swap together; -1 is unlimited\n"
     "      --pids-limit N          -1 is unlimited\n"
     "      --l3-cache-schema TEXT  schemata of resctrl\n"
-    "      --mem-bw-schema TEXT\n",
+    "      --mem-bw-schema TEXT\n"
+    "      --kernel-memory SIZE    accepted without effect, as kernels have no such limit any more\n"
+    "      --kernel-memory-tcp SIZE\n",
     update_container};
 
 }  // namespace locald::shim

@@ -30,7 +30,7 @@ struct Globals {
     bool systemd_cgroup = false;    ///< --systemd-cgroup, or --cgroup-manager systemd
     bool cgroups_disabled = false;  ///< --cgroup-manager disabled
     std::string rootless = "auto";  ///< auto, true or false
-    std::string criu;               ///< --criu; empty: found in PATH
+    std::string criu;               ///< --criu; empty: found in fixed places
 };
 
 /// Walks the words after the verb: options as `--name VALUE`, `--name=VALUE`, `-n VALUE`; everything after `--` is an

@@ -14,8 +14,8 @@ posix::UniqueFd take_signals();
 /// The next signal to forward; nothing when none is waiting.
 std::optional<int> next_signal(const posix::UniqueFd& signals);
 
-/// A signal by number (0 asks only whether it could be sent), by name and by name without SIG, upper or lower case. @throws Error(invalid) `unknown signal
-/// "…"`
+/// A signal by number (0 asks only whether it could be sent), by name and by name without SIG, upper or lower case.
+/// @throws Error(invalid) `unknown signal "…"`
 int parse_signal(const std::string& text);
 
 }  // namespace locald::shim

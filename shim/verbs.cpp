@@ -15,9 +15,9 @@ namespace locald::shim {
 namespace {
 
 constexpr std::array verbs{
-    &bundle_verb, &create_verb, &start_verb,    &run_verb,   &exec_verb,   &state_verb,
-    &list_verb,   &kill_verb,   &delete_verb,   &pause_verb, &resume_verb, &ps_verb,
-    &update_verb, &events_verb, &features_verb, &spec_verb,  &init_verb,
+    &bundle_verb,   &create_verb, &start_verb,      &run_verb,     &exec_verb, &state_verb,  &list_verb,
+    &kill_verb,     &delete_verb, &pause_verb,      &resume_verb,  &ps_verb,   &update_verb, &events_verb,
+    &features_verb, &spec_verb,   &checkpoint_verb, &restore_verb, &init_verb,
 };
 
 constexpr const char* help_head =
@@ -37,7 +37,8 @@ constexpr const char* help_tail =
     "  --systemd-cgroup       let systemd make the cgroup; cgroupsPath is slice:prefix:name\n"
     "  --cgroup-manager NAME  cgroupfs, systemd or disabled (default: cgroupfs)\n"
     "  --rootless VALUE       auto, true or false; kept for other runtimes' callers, the rights decide\n"
-    "  --criu FILE            the criu program that checkpoint and restore use (default: found in PATH)\n"
+    "  --criu FILE            the criu program that checkpoint and restore use (default: in\n"
+    "                         /usr/sbin, /usr/bin, /usr/local/sbin or /usr/local/bin)\n"
     "  --shim-version         print the version alone\n"
     "  -v, --version          print version, commit and the version of the runtime specification\n"
     "  -h, --help             print this; after a verb, print its help\n"

@@ -163,7 +163,8 @@ private:
         }
         if (spec_.hooks && !spec_.hooks->create_container.empty()) {
             plan_.state.pid = ::getpid();
-            run_hooks(spec_.hooks->create_container, "createContainer", oci::to_hook_json(plan_.state));
+            run_hooks(spec_.hooks->create_container, "createContainer", oci::to_hook_json(plan_.state),
+                      *plan_.hook_outputs);
         }
     }
 
@@ -199,7 +200,8 @@ private:
         if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw_errno(errno, "become undumpable");
         live_on();
         end_by_signal();
-        close_all_but({plan_.start_fd, plan_.seccomp_agent.get(), lsm_procfs_.get(), sync_.get()});
+        close_all_but({plan_.start_fd, plan_.seccomp_agent.get(), lsm_procfs_.get(), sync_.get(),
+                       plan_.hook_outputs->out.get(), plan_.hook_outputs->err.get()});
         send(sync_, Sync::parked);
         sync_.reset();
         sync_ = await_start(UniqueFd(plan_.start_fd));
@@ -235,7 +237,7 @@ private:
         if (!spec_.hooks || spec_.hooks->start_container.empty()) return;
         plan_.state.pid = ::getpid();
         plan_.state.status = "created";
-        run_hooks(spec_.hooks->start_container, "startContainer", oci::to_hook_json(plan_.state));
+        run_hooks(spec_.hooks->start_container, "startContainer", oci::to_hook_json(plan_.state), *plan_.hook_outputs);
     }
 
     Execution become_user(const std::string& filter) {

@@ -6,6 +6,7 @@
 #include "core/oci/state.hpp"
 #include "core/posix/unique_fd.hpp"
 #include "shim/handed_fds.hpp"
+#include "shim/hooks.hpp"
 #include "shim/mounts.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/options.hpp"
@@ -33,6 +34,7 @@ struct ChildPlan {
     bool no_pivot = false;            ///< the new root is moved over the old one
     posix::UniqueFd seccomp_agent{};  ///< connected, when a rule of linux.seccomp notifies it
     BindSources* bind_sources = nullptr;
+    const HookOutputs* hook_outputs = nullptr;
 };
 
 /// The container's first process, from its first instruction to execve. Errors go to the parent over `sync`.

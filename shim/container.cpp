@@ -105,6 +105,7 @@ void Container::load() {
         add_mount_label(spec_);
         namespaces_ = plan_namespaces(*spec_.linux_);
     });
+    if (spec_.hooks) hook_outputs_ = open_hook_outputs(spec_.annotations);
     connect_sockets();
 }
 
@@ -176,6 +177,7 @@ void Container::start() {
     plan.console_fd = console_ ? console_.get() : options_.console_fd;
     plan.start_fd = start_listener_ ? start_listener_.get() : -1;
     plan.handed = {options_.listen_fds, options_.preserve_fds};
+    plan.hook_outputs = &hook_outputs_;
     plan.new_keyring = !options_.no_new_keyring;
     plan.no_pivot = options_.no_pivot;
     plan.seccomp_agent = connect_seccomp_agent(spec_);
@@ -353,8 +355,8 @@ void Container::on_message() {
             break;
         case Sync::mounted: {
             const std::string state = oci::to_hook_json(record_.state);
-            run_hooks(spec_.hooks->prestart, "prestart", state);
-            run_hooks(spec_.hooks->create_runtime, "createRuntime", state);
+            run_hooks(spec_.hooks->prestart, "prestart", state, hook_outputs_);
+            run_hooks(spec_.hooks->create_runtime, "createRuntime", state, hook_outputs_);
             send(sync_, Sync::hooked);
             release(child_.pid);
             break;
@@ -369,7 +371,7 @@ void Container::on_running() {
     net_devices_.keep();
     report_.started(child_.pid);
     if (spec_.hooks && !spec_.hooks->poststart.empty()) {
-        run_hooks(spec_.hooks->poststart, "poststart", oci::to_hook_json(record_.state));
+        run_hooks(spec_.hooks->poststart, "poststart", oci::to_hook_json(record_.state), hook_outputs_);
     }
 }
 
@@ -422,7 +424,8 @@ void Container::destroy() noexcept {
             record_.state.status = "stopped";
             record_.state.pid = 0;
             std::vector<std::string> warnings;
-            run_hooks_forgiving(spec_.hooks->poststop, "poststop", oci::to_hook_json(record_.state), warnings);
+            run_hooks_forgiving(spec_.hooks->poststop, "poststop", oci::to_hook_json(record_.state), warnings,
+                                hook_outputs_);
             report_.warnings(warnings);
         }
         state_dir_->remove();

@@ -9,6 +9,7 @@
 #include "shim/bind_sources.hpp"
 #include "shim/cgroup.hpp"
 #include "shim/early_network.hpp"
+#include "shim/hooks.hpp"
 #include "shim/namespaces.hpp"
 #include "shim/net_devices.hpp"
 #include "shim/notify.hpp"
@@ -80,6 +81,7 @@ private:
     posix::UniqueFd master_from_;  ///< gives the terminal's master when nobody else takes it
     std::optional<TerminalProxy> terminal_;
     NotifyRelay notify_;
+    HookOutputs hook_outputs_;
     bool parked_ = false, running_ = false, reaped_ = false;
     int ended_by_ = 0;  ///< the signal that asked for the end before the program ran
     std::optional<Error> failure_;

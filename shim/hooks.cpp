@@ -158,7 +158,7 @@ void set_nonblocking(const posix::UniqueFd& fd) {
     if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) throw_errno(errno, "fcntl O_NONBLOCK");
 }
 
-void run_one(const oci::Hook& hook, const std::string& state_json) {
+void run_one(const oci::Hook& hook, const std::string& state_json, const HookOutputs& outputs) {
     const auto state = state_on_stdin(state_json);
     auto out = posix::make_pipe();
     auto err = posix::make_pipe();
@@ -172,8 +172,9 @@ void run_one(const oci::Hook& hook, const std::string& state_json) {
     const pid_t pid = ::fork();
     if (pid < 0) throw_errno(errno, "fork");
     if (pid == 0) {
-        become_hook(hook.path.c_str(), argv.data(), envp.data(), state.get(), out.write.get(), err.write.get(),
-                    report.write.get());
+        become_hook(hook.path.c_str(), argv.data(), envp.data(), state.get(),
+                    outputs.out ? outputs.out.get() : out.write.get(),
+                    outputs.err ? outputs.err.get() : err.write.get(), report.write.get());
     }
     ::setpgid(pid, pid);  // also here: a kill of the group must not come before the child has made it
     Child child(pid);
@@ -212,17 +213,28 @@ std::string context(const char* name, std::size_t index) {
 
 }  // namespace
 
-void run_hooks(const std::vector<oci::Hook>& hooks, const char* name, const std::string& state_json) {
+HookOutputs open_hook_outputs(const oci::Annotations& annotations) {
+    const auto open = [&](const char* key) -> posix::UniqueFd {
+        const auto found = annotations.find(key);
+        if (found == annotations.end()) return {};
+        return in_step(std::string("annotations[\"") + key + "\"]",
+                       [&] { return posix::open(found->second, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0644); });
+    };
+    return {open("run.oci.hooks.stdout"), open("run.oci.hooks.stderr")};
+}
+
+void run_hooks(const std::vector<oci::Hook>& hooks, const char* name, const std::string& state_json,
+               const HookOutputs& outputs) {
     for (std::size_t i = 0; i < hooks.size(); ++i) {
-        in_step(context(name, i), [&] { run_one(hooks[i], state_json); });
+        in_step(context(name, i), [&] { run_one(hooks[i], state_json, outputs); });
     }
 }
 
 void run_hooks_forgiving(const std::vector<oci::Hook>& hooks, const char* name, const std::string& state_json,
-                         std::vector<std::string>& warnings) {
+                         std::vector<std::string>& warnings, const HookOutputs& outputs) {
     for (std::size_t i = 0; i < hooks.size(); ++i) {
         try {
-            in_step(context(name, i), [&] { run_one(hooks[i], state_json); });
+            in_step(context(name, i), [&] { run_one(hooks[i], state_json, outputs); });
         } catch (const Error& e) {
             warnings.emplace_back(e.what());
         }

@@ -73,7 +73,13 @@ void run_poststop(const StateDir& dir, const Record& record) {
     state.status = "stopped";
     state.pid = 0;
     std::vector<std::string> warnings;
-    run_hooks_forgiving(dir.read_spec().hooks->poststop, "poststop", oci::to_hook_json(state), warnings);
+    HookOutputs outputs;
+    try {
+        outputs = open_hook_outputs(state.annotations);
+    } catch (const Error& e) {
+        warnings.emplace_back(e.what());
+    }
+    run_hooks_forgiving(dir.read_spec().hooks->poststop, "poststop", oci::to_hook_json(state), warnings, outputs);
     Reporter(-1).warnings(warnings);
 }
 

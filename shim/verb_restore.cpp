@@ -160,7 +160,8 @@ private:
             posix::replace_file_unsynced(options_.pid_file, std::to_string(record_.state.pid), 0644);
         }
         if (spec_.hooks && !spec_.hooks->poststart.empty()) {
-            run_hooks(spec_.hooks->poststart, "poststart", oci::to_hook_json(record_.state));
+            run_hooks(spec_.hooks->poststart, "poststart", oci::to_hook_json(record_.state),
+                      open_hook_outputs(spec_.annotations));
         }
     }
 

@@ -77,7 +77,8 @@ Begun begin(StateDir dir) {
     dir.write(record);
     if (!record.poststart) return begun;
     try {
-        run_hooks(dir.read_spec().hooks->poststart, "poststart", oci::to_hook_json(record.state));
+        run_hooks(dir.read_spec().hooks->poststart, "poststart", oci::to_hook_json(record.state),
+                  open_hook_outputs(record.state.annotations));
     } catch (const Error&) {
         end(begun.process);
         throw;

@@ -138,7 +138,7 @@ bool Cgroup::start_scope(pid_t pid) {
             CgroupDir dir = make_cgroup(*mount, relative, pending->wish, made, limits);
             for (const auto& each : limits) write_pending(each, pending->wish);
             if (!mount->v2) continue;
-            if (pending->owner) delegate(dir, *pending->owner);
+            if (const auto& owner = pending->owner) delegate(dir, *owner);
             v2_ = dir.take();
         }
         attach(pid, !pending->scope.is_slice());

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 /// Asked without a program: a kernel that knows the flag gets as far as reading it.
 bool kernel_knows(unsigned flag) noexcept {
-    const unsigned alone = flag | (flag == *seccomp_flag("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")
+    const unsigned alone = flag | (flag == seccomp_flag("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")
                                        ? static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER)
                                        : 0U);
     return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, alone, nullptr) != 0 && errno == EFAULT;
@@ -32,7 +32,7 @@ bool kernel_knows(unsigned flag) noexcept {
 Json seccomp() {
     Json supported = Json::array();
     for (const auto& name : seccomp_flags()) {
-        if (kernel_knows(*seccomp_flag(name))) supported.push_back(name);
+        if (kernel_knows(seccomp_flag(name).value_or(0))) supported.push_back(name);
     }
     return {{"enabled", true},
             {"actions", seccomp_actions()},

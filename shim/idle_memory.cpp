@@ -19,6 +19,7 @@ int drop_segments(dl_phdr_info* object, std::size_t /*size*/, void* /*unused*/) 
         if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
         const std::uintptr_t start = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
         const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): the program's own headers give numbers
         ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
     }
     return 0;

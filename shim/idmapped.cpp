@@ -42,6 +42,7 @@ constexpr std::array file_systems{
 
 std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) {
     std::vector<posix::IdMapping> result;
+    result.reserve(maps.size());
     for (const auto& map : maps) result.push_back({map.container_id, map.host_id, map.size});
     return result;
 }

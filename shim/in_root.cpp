@@ -109,7 +109,8 @@ UniqueFd make_in_root(const UniqueFd& root, const std::string& path, bool direct
             continue;
         }
         if (!S_ISDIR(st.st_mode) && (!last || directory)) {
-            throw Error(ErrorKind::invalid, what + ": " + name + " is no directory", ENOTDIR);
+            std::string text = what;
+            throw Error(ErrorKind::invalid, text.append(": ").append(name).append(" is no directory"), ENOTDIR);
         }
         below.push_back(std::move(at));
     }

@@ -53,7 +53,7 @@ void load(JoinPlan& plan) {
         throw_errno(errno, "join the container's cgroup namespace");
     }
     if (plan.root) chroot_into(plan.root);
-    for (const auto& entry : plan.spec.linux_->namespaces) {
+    for (const auto& entry : plan.spec.get_linux().namespaces) {
         if (entry.type == "user") become_namespace_root();
     }
     if (plan.process.exec_cpu_affinity) {
@@ -62,7 +62,7 @@ void load(JoinPlan& plan) {
     const UniqueFd lsm_procfs = wants_lsm(plan.process) ? open_lsm_procfs() : UniqueFd();
     if (plan.process.terminal) take_terminal(plan);
     const Execution execution = become_program({plan.process,
-                                                *plan.spec.linux_,
+                                                plan.spec.get_linux(),
                                                 {},
                                                 plan.handed,
                                                 live,

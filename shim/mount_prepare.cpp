@@ -51,7 +51,9 @@ void check_bind(PreparedMount& prepared, const std::string& bundle, const std::s
     if (source.empty()) throw Error(ErrorKind::invalid, place + ".source: a bind needs one");
     prepared.source = source.starts_with("/") ? source : bundle + "/" + source;
     for (const auto& [key, value] : prepared.options.data) {
-        warnings.push_back(place + ".options: \"" + key + "\" means nothing to a bind and is left out");
+        std::string text = place;
+        warnings.push_back(
+            text.append(".options: \"").append(key).append("\" means nothing to a bind and is left out"));
     }
 }
 
@@ -107,7 +109,7 @@ std::vector<PreparedMount> prepare_mounts(const oci::Spec& spec, const std::stri
         if (prepared.target.starts_with("/proc/") && !is_allowed_below_proc(prepared.target)) {
             throw Error(ErrorKind::invalid, '"' + prepared.target + "\" cannot be mounted because it is inside /proc");
         }
-        if (prepared.idmapped) prepare_idmap(prepared, *spec.linux_, place);
+        if (prepared.idmapped) prepare_idmap(prepared, spec.get_linux(), place);
         result.push_back(std::move(prepared));
     }
     return result;

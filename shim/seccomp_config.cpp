@@ -63,7 +63,7 @@ SeccompFilter raw_filter(const std::string& text) {
 
 /// The profile with the agent's place filled in.
 oci::Seccomp profile_of(const oci::Spec& spec) {
-    oci::Seccomp profile = *spec.linux_->seccomp;
+    oci::Seccomp profile = spec.get_linux().seccomp.value_or(oci::Seccomp());
     if (profile.listener_path.empty()) profile.listener_path = seccomp_agent_path(spec);
     return profile;
 }

@@ -4,6 +4,7 @@
 #include <seccomp.h>
 
 #include <array>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,7 @@ auto find(const Table& table, std::string_view name) -> std::optional<decltype(t
 template <class Table>
 std::vector<std::string> names_of(const Table& table) {
     std::vector<std::string> names;
+    names.reserve(std::size(table));
     for (const auto& entry : table) names.emplace_back(entry.name);
     return names;
 }

@@ -123,7 +123,7 @@ void check_linux(const oci::Spec& spec, const oci::Linux& config) {
 }  // namespace
 
 void check_no_pivot(const oci::Spec& spec) {
-    if (!spec.linux_->rootfs_propagation.ends_with("private")) return;
+    if (!spec.get_linux().rootfs_propagation.ends_with("private")) return;
     refuse("--no-pivot: rootfsPropagation of [r]private is not safe without pivot_root");
 }
 

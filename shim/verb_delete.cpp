@@ -79,7 +79,8 @@ void run_poststop(const StateDir& dir, const Record& record) {
     } catch (const Error& e) {
         warnings.emplace_back(e.what());
     }
-    run_hooks_forgiving(dir.read_spec().hooks->poststop, "poststop", oci::to_hook_json(state), warnings, outputs);
+    const oci::Spec spec = dir.read_spec();
+    if (spec.hooks) run_hooks_forgiving(spec.hooks->poststop, "poststop", oci::to_hook_json(state), warnings, outputs);
     Reporter(-1).warnings(warnings);
 }
 

@@ -92,14 +92,14 @@ private:
 
     std::uint64_t namespaces() const {
         std::uint64_t flags = 0;
-        for (const auto& entry : spec_.linux_->namespaces) flags |= namespace_flag(entry.type);
+        for (const auto& entry : spec_.get_linux().namespaces) flags |= namespace_flag(entry.type);
         return flags;
     }
 
     /// Without a new mount namespace the container is where its first process went by chroot; opened before anything
     /// of the container is joined. Empty when joining leads there.
     UniqueFd root_beside() const {
-        for (const auto& entry : spec_.linux_->namespaces) {
+        for (const auto& entry : spec_.get_linux().namespaces) {
             if (entry.type == "mount" && entry.path.empty()) return {};
         }
         const std::string path = "/proc/" + std::to_string(record_.state.pid) + "/root";

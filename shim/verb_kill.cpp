@@ -21,7 +21,7 @@ namespace {
 /// The end of a pid namespace's first process is the end of all in it. Without one of its own others would be left.
 bool ends_with_first(const StateDir& dir) {
     const oci::Spec spec = dir.read_spec();
-    for (const auto& entry : spec.linux_->namespaces) {
+    for (const auto& entry : spec.get_linux().namespaces) {
         if (entry.type == "pid") return entry.path.empty();
     }
     return false;

@@ -16,14 +16,13 @@
 
 namespace locald::shim {
 
-using posix::UniqueFd;
-
 namespace {
 
 /// What the host's ps prints.
 std::string output_of_ps(std::vector<std::string> words) {
     words.insert(words.begin(), "ps");
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     auto pipe = posix::make_pipe();

@@ -40,6 +40,7 @@ constexpr const char* starter = R"({"ociVersion":"1.3.0",
 
 /// What an ordinary user's namespace with one id in it can do: the host's network and its /sys, no device rules.
 void make_rootless(oci::Spec& spec) {
+    if (!spec.linux_) return;
     oci::Linux& config = *spec.linux_;
     std::erase_if(config.namespaces, [](const oci::Namespace& entry) { return entry.type == "network"; });
     config.namespaces.push_back({"user", {}});

@@ -77,8 +77,9 @@ Begun begin(StateDir dir) {
     dir.write(record);
     if (!record.poststart) return begun;
     try {
-        run_hooks(dir.read_spec().hooks->poststart, "poststart", oci::to_hook_json(record.state),
-                  open_hook_outputs(record.state.annotations));
+        const oci::Spec spec = dir.read_spec();
+        const HookOutputs outputs = open_hook_outputs(record.state.annotations);
+        if (spec.hooks) run_hooks(spec.hooks->poststart, "poststart", oci::to_hook_json(record.state), outputs);
     } catch (const Error&) {
         end(begun.process);
         throw;

@@ -301,6 +301,9 @@ struct Spec {
     Annotations annotations;
     std::optional<Linux> linux_;
     std::string unknown;
+
+    /// @throws Error(invalid) when there is no linux object
+    const Linux& get_linux() const;
 };
 
 /// @throws Error(invalid) that names the place: `linux.uidMappings[0].size: expected 0..4294967295, got -1`

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/oci/json_spec_reader.hpp"
 
@@ -228,6 +229,11 @@ Resources parse_resources(std::string_view json) {
     Resources resources;
     reader::read(document, reader::Place("resources"), resources);
     return resources;
+}
+
+const Linux& Spec::get_linux() const {
+    if (!linux_) throw Error(ErrorKind::invalid, "linux: is missing");
+    return *linux_;
 }
 
 }  // namespace locald::oci

@@ -3,12 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "core/base/error.hpp"
@@ -178,16 +180,15 @@ void require_program(const oci::Process& process) {
 
 std::vector<std::string> complete_environment(const oci::Process& process) {
     std::vector<std::string> env;
-    for (std::size_t i = 0; i < process.env.size(); ++i) {
-        const std::string& entry = process.env[i];
-        const auto equals = entry.find('=');
-        // Of several values the last counts; programs differ in which one they would take.
-        bool overridden = false;
-        for (std::size_t j = i + 1; j < process.env.size() && equals != std::string::npos; ++j) {
-            overridden = overridden || process.env[j].compare(0, equals + 1, entry, 0, equals + 1) == 0;
-        }
-        if (!overridden) env.push_back(entry);
+    env.reserve(process.env.size() + 1);
+    // Of several values the last counts; programs differ in which one they would take. So from the end, names once.
+    std::unordered_set<std::string_view> names;
+    for (auto entry = process.env.rbegin(); entry != process.env.rend(); ++entry) {
+        const auto equals = entry->find('=');
+        if (equals != std::string::npos && !names.insert(std::string_view(*entry).substr(0, equals)).second) continue;
+        env.push_back(*entry);
     }
+    std::reverse(env.begin(), env.end());
     if (!value_of(env, "HOME")) {
         env.push_back("HOME=" + home_in_passwd(read_some("/etc/passwd", most_passwd, O_NOFOLLOW), process.user.uid));
     }

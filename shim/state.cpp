@@ -216,7 +216,10 @@ void StateDir::keep_spec(const oci::Spec& spec) const {
     reduced.oci_version = spec.oci_version;
     reduced.root = spec.root;
     reduced.process = spec.process;
-    reduced.annotations = spec.annotations;
+    // The others are in the state, and may be long.
+    for (const auto& [key, value] : spec.annotations) {
+        if (key.starts_with("run.oci.")) reduced.annotations.emplace(key, value);
+    }
     if (spec.hooks) {
         reduced.hooks.emplace();
         reduced.hooks->poststart = spec.hooks->poststart;

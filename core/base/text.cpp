@@ -27,12 +27,20 @@ std::size_t utf8_length(std::string_view text) noexcept {
 
 bool is_alnum(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
+bool is_plain(char c) noexcept { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
 }  // namespace
 
 std::string json_quote(std::string_view text) {
     static constexpr std::string_view hex = "0123456789abcdef";
     std::string out = "\"";
     while (!text.empty()) {
+        // Most texts are plain from end to end: such stretches are copied as a whole.
+        const auto plain =
+            static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+        out += text.substr(0, plain);
+        text.remove_prefix(plain);
+        if (text.empty()) break;
         const char c = text.front();
         const std::size_t length = utf8_length(text);
         if (length == 0) {

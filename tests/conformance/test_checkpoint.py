@@ -93,7 +93,8 @@ class TestCheckpoint(BundleTest):
     def test_in_the_foreground_its_end_and_its_streams_are_ours(self):
         bundle = self.counting("read word; echo got $word; exit 7")
         first = subprocess.Popen(list(map(str, bundle.words("run", "--bundle", bundle.dir, bundle.id))),
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(first.stderr.close)  # a pipe as well: criu restores a stream of the kind that it was
         self.addCleanup(first.stdout.close)
         self.addCleanup(first.stdin.close)
         self.wait_until(lambda: (bundle.state() or {}).get("status") == "running")

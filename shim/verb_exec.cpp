@@ -203,12 +203,14 @@ private:
     }
 
     void forward(const std::optional<TerminalProxy>& terminal) {
-        while (const auto number = next_signal(signals_)) {
-            if (*number == SIGWINCH && terminal) {
-                terminal->resize();
-            } else {
-                posix::pidfd_send_signal(child_.process, *number);
-            }
+        while (const int number = next_signal(signals_).value_or(0)) pass_on(number, terminal);
+    }
+
+    void pass_on(int number, const std::optional<TerminalProxy>& terminal) {
+        if (number == SIGWINCH && terminal) {
+            terminal->resize();
+        } else {
+            posix::pidfd_send_signal(child_.process, number);
         }
     }
 

@@ -21,11 +21,6 @@ namespace locald::shim {
 
 namespace {
 
-const oci::Resources& resources_of(const oci::Spec& spec) {
-    static const oci::Resources none;
-    return spec.linux_ && spec.linux_->resources ? *spec.linux_->resources : none;
-}
-
 /// The deepest directory on the way to `relative` that exists.
 CgroupDir deepest_existing(const CgroupMount& mount, const std::string& relative) {
     CgroupDir dir = CgroupDir::root_of(mount);

@@ -17,11 +17,6 @@ namespace locald::shim {
 
 namespace {
 
-const oci::Resources& resources_of(const oci::Spec& spec) {
-    static const oci::Resources none;
-    return spec.linux_ && spec.linux_->resources ? *spec.linux_->resources : none;
-}
-
 SystemdScope scope_of(const oci::Spec& spec, const std::string& id) {
     return parse_systemd_scope(spec.linux_ ? spec.linux_->cgroups_path : "", id, uses_system_manager());
 }

@@ -49,6 +49,11 @@ int try_limit(const CgroupDir& dir, const CgroupLimit& limit, std::string& file,
 
 }  // namespace
 
+const oci::Resources& resources_of(const oci::Spec& spec) {
+    static const oci::Resources none;
+    return spec.linux_ && spec.linux_->resources ? *spec.linux_->resources : none;
+}
+
 std::vector<std::string> CgroupWish::v1_controllers() const {
     std::vector<std::string> names;
     names.reserve(v1.size() + 1);

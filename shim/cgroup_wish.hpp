@@ -21,6 +21,9 @@ struct CgroupWish {
     std::vector<std::string> v1_controllers() const;
 };
 
+/// linux.resources; an empty one when absent.
+const oci::Resources& resources_of(const oci::Spec& spec);
+
 /// Each limit in the form of the hierarchy that owns its controller here; without any, in the form of v2.
 CgroupWish wish_of(const CgroupHost& host, const oci::Resources& resources);
 

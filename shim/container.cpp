@@ -20,6 +20,7 @@
 #include "shim/handed_fds.hpp"
 #include "shim/hooks.hpp"
 #include "shim/idle_memory.hpp"
+#include "shim/idmapped.hpp"
 #include "shim/intel_rdt.hpp"
 #include "shim/lsm.hpp"
 #include "shim/oom_score.hpp"
@@ -41,12 +42,6 @@ namespace {
 constexpr std::size_t most_config = 16U << 20U;
 /// So long a container must have run before its shim makes itself small: what runs shorter never pays for it.
 constexpr int milliseconds_before_rest = 500;
-
-std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) {
-    std::vector<posix::IdMapping> result;
-    for (const auto& map : maps) result.push_back({map.container_id, map.host_id, map.size});
-    return result;
-}
 
 /// config.json is opened once, as a plain file of bounded size: a FIFO or a device must not hang or flood us.
 oci::Spec read_config(const std::string& path, EarlyNetwork& network) {
@@ -129,14 +124,7 @@ void Container::connect_sockets() {
 }
 
 void Container::prepare() {
-    record_.state.oci_version = "1.3.0";
-    record_.state.id = options_.id;
-    record_.state.status = "creating";
-    record_.state.bundle = bundle_;
-    record_.state.rootfs = root_path(spec_, bundle_);
-    record_.state.created = timestamp_now();
-    record_.state.annotations = spec_.annotations;
-    record_.shim_pid = ::getpid();
+    record_ = new_record(spec_, options_.id, bundle_);
     record_.process = spec_.process.has_value();
     if (spec_.hooks) {
         record_.poststart = !spec_.hooks->poststart.empty();

@@ -40,13 +40,6 @@ constexpr std::array file_systems{
     FileSystem{0x2fc12fc1, "zfs", nullptr},
 };
 
-std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) {
-    std::vector<posix::IdMapping> result;
-    result.reserve(maps.size());
-    for (const auto& map : maps) result.push_back({map.container_id, map.host_id, map.size});
-    return result;
-}
-
 [[noreturn]] void refuse_option(const std::string& text) {
     throw Error(ErrorKind::invalid, "option idmap=" + text + ": expected uids=ID-HOSTID-LENGTH;gids=ID-HOSTID-LENGTH")
         .with_remedy("several ranges are joined by #, a leading @ counts from the container's user namespace");
@@ -85,6 +78,13 @@ std::vector<posix::IdMapping> parse_ranges(std::string_view ranges, const std::v
 }
 
 }  // namespace
+
+std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps) {
+    std::vector<posix::IdMapping> result;
+    result.reserve(maps.size());
+    for (const auto& map : maps) result.push_back({map.container_id, map.host_id, map.size});
+    return result;
+}
 
 posix::IdMaps parse_idmap_option(const std::string& text, const oci::Linux& config) {
     posix::IdMaps maps;

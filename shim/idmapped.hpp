@@ -15,6 +15,8 @@ namespace locald::shim {
 /// True when the mount's ids are to be mapped, by `idmap`, `ridmap` or mappings of its own.
 bool is_idmapped(const oci::Mount& mount, const MountOptions& options) noexcept;
 
+std::vector<posix::IdMapping> to_posix(const std::vector<oci::IdMapping>& maps);
+
 /// The maps a mount brings along: uidMappings and gidMappings, or those of crun's `idmap=uids=…;gids=…`. Both are empty
 /// when it takes those of the container's user namespace. @throws Error that starts with `place`
 posix::IdMaps own_id_maps(const oci::Mount& mount, const MountOptions& options, const oci::Linux& config,

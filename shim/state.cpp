@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/cgroup.hpp"
+#include "shim/rootfs.hpp"
 #include "shim/start_socket.hpp"
 
 namespace locald::shim {
@@ -94,6 +96,19 @@ bool is_root_by_name_only() {
 }
 
 }  // namespace
+
+Record new_record(const oci::Spec& spec, const std::string& id, const std::string& bundle) {
+    Record record;
+    record.state.oci_version = "1.3.0";
+    record.state.id = id;
+    record.state.status = "creating";
+    record.state.bundle = bundle;
+    record.state.rootfs = root_path(spec, bundle);
+    record.state.created = timestamp_now();
+    record.state.annotations = spec.annotations;
+    record.shim_pid = ::getpid();
+    return record;
+}
 
 std::string default_root() {
     const uid_t uid = ::geteuid();
@@ -373,6 +388,12 @@ std::vector<std::string> list_ids(const UniqueFd& root) {
     std::erase_if(ids, [](const std::string& name) { return !is_container_id(name); });
     std::sort(ids.begin(), ids.end());
     return ids;
+}
+
+void wait_for_end(const UniqueFd& process) {
+    pollfd watched{process.get(), POLLIN, 0};
+    while (::poll(&watched, 1, 5000) < 0 && errno == EINTR) {
+    }
 }
 
 }  // namespace locald::shim

@@ -27,6 +27,9 @@ struct Record {
     bool poststart = false, poststop = false;  ///< there are such hooks; they are in the kept configuration
 };
 
+/// The record of a container that this process begins to make: creating, from now on.
+Record new_record(const oci::Spec& spec, const std::string& id, const std::string& bundle);
+
 /// One line of JSON: the members of runtime.md's state, then our own.
 std::string to_json(const Record& record);
 /// @throws Error(corrupt)
@@ -96,6 +99,8 @@ std::optional<std::uint64_t> process_start_time(pid_t pid);
 posix::UniqueFd open_process(const Record& record);
 /// The state of a container as of now. @throws Error(not_found, corrupt)
 oci::State state_now(const posix::UniqueFd& root, const std::string& id);
+/// Waits until the process of the handle has ended, at most five seconds.
+void wait_for_end(const posix::UniqueFd& process);
 /// The ids below `root`, sorted.
 std::vector<std::string> list_ids(const posix::UniqueFd& root);
 /// The moment as RFC 3339 with nanoseconds, UTC.

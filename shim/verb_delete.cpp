@@ -1,4 +1,3 @@
-#include <poll.h>
 #include <signal.h>
 #include <time.h>
 
@@ -22,13 +21,6 @@ namespace {
 
 constexpr int tick_ms = 5;
 constexpr int patience_ticks = 5000 / tick_ms;
-
-/// Waits until the process of the handle has ended, at most five seconds.
-void wait_for_end(const UniqueFd& process) {
-    pollfd watched{process.get(), POLLIN, 0};
-    while (::poll(&watched, 1, 5000) < 0 && errno == EINTR) {
-    }
-}
 
 /// Kills the processes of a container whose shim may or may not live.
 void kill_all_of(const StateDir& dir, const Record& record) {

@@ -75,14 +75,7 @@ private:
     }
 
     void prepare() {
-        record_.state.oci_version = "1.3.0";
-        record_.state.id = options_.id;
-        record_.state.status = "creating";
-        record_.state.bundle = bundle_;
-        record_.state.rootfs = root_path(spec_, bundle_);
-        record_.state.created = timestamp_now();
-        record_.state.annotations = spec_.annotations;
-        record_.shim_pid = ::getpid();
+        record_ = new_record(spec_, options_.id, bundle_);
         record_.shim_start_time = process_start_time(::getpid()).value_or(0);
         if (spec_.hooks) record_.poststop = !spec_.hooks->poststop.empty();
         dir_ = StateDir::create(open_root(options_.root, true), options_.id);

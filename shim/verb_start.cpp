@@ -1,4 +1,3 @@
-#include <poll.h>
 #include <signal.h>
 
 #include <cerrno>
@@ -32,9 +31,7 @@ void check_startable(StateDir& dir, const Record& record) {
 void end(const UniqueFd& process) {
     if (!process) return;
     posix::pidfd_send_signal(process, SIGKILL);
-    pollfd watched{process.get(), POLLIN, 0};
-    while (::poll(&watched, 1, 5000) < 0 && errno == EINTR) {
-    }
+    wait_for_end(process);
 }
 
 /// Sees the waiting process through to its program. End of file is execve, which closes the socket; what fails before

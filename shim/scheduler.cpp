@@ -1,4 +1,3 @@
-#include <linux/ioprio.h>
 #include <linux/mempolicy.h>
 #include <linux/sched.h>
 #include <sys/personality.h>
@@ -53,11 +52,15 @@ constexpr std::array scheduler_flags{
     Named{"SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX},
 };
 
+// ioprio_set(2): the header <linux/ioprio.h> has been no C++ since Linux 6.5 (a parameter is named `class`), and Debian's
+// security updates bring that to 6.1.
 constexpr std::array io_classes{
-    Named{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT},
-    Named{"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE},
-    Named{"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE},
+    Named{"IOPRIO_CLASS_RT", 1},
+    Named{"IOPRIO_CLASS_BE", 2},
+    Named{"IOPRIO_CLASS_IDLE", 3},
 };
+constexpr unsigned ioprio_class_shift = 13;
+constexpr int ioprio_who_process = 1;
 
 // MPOL_WEIGHTED_INTERLEAVE (6) is newer than the oldest headers we build with.
 constexpr std::array memory_modes{
@@ -127,7 +130,7 @@ unsigned io_priority_value(const oci::IoPriority& priority) {
     if (priority.priority < 0 || priority.priority > 7) {
         refuse("process.ioPriority.priority: expected 0..7, got " + std::to_string(priority.priority));
     }
-    return (io_class->value << IOPRIO_CLASS_SHIFT) | static_cast<unsigned>(priority.priority);
+    return (io_class->value << ioprio_class_shift) | static_cast<unsigned>(priority.priority);
 }
 
 unsigned long personality_value(const oci::Personality& config) {
@@ -193,7 +196,7 @@ void check_io_priority(const oci::IoPriority& priority) { io_priority_value(prio
 
 void set_io_priority(const oci::IoPriority& priority) {
     const unsigned value = io_priority_value(priority);
-    if (::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value) != 0) {
+    if (::syscall(SYS_ioprio_set, ioprio_who_process, 0, value) != 0) {
         const int err = errno;
         throw Error(kind_of_errno(err), "set process.ioPriority " + priority.ioclass + ": " + errno_text(err), err)
             .with_remedy("IOPRIO_CLASS_RT takes CAP_SYS_ADMIN or CAP_SYS_NICE on the host");

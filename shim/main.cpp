@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "shim/own_program.hpp"
-#include "shim/verbs.hpp"
+#include "shim/process/own_program.hpp"
+#include "shim/verbs/verbs.hpp"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "shim/errno_words.hpp"
+#include "shim/base/errno_words.hpp"
 
 extern "C" {
 

@@ -10,7 +10,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
-#include "shim/cgroup_layout.hpp"
+#include "shim/cgroup/layout.hpp"
 
 namespace {
 

@@ -6,17 +6,17 @@
 #include <vector>
 
 #include "core/oci/runtime_spec.hpp"
-#include "shim/capabilities.hpp"
-#include "shim/cgroup_devices.hpp"
-#include "shim/cgroup_layout.hpp"
-#include "shim/cgroup_limits.hpp"
-#include "shim/idmapped.hpp"
-#include "shim/mounts.hpp"
-#include "shim/seccomp_agent.hpp"
-#include "shim/seccomp_config.hpp"
-#include "shim/state.hpp"
-#include "shim/systemd_scope.hpp"
-#include "shim/validate.hpp"
+#include "shim/base/capabilities.hpp"
+#include "shim/cgroup/devices.hpp"
+#include "shim/cgroup/layout.hpp"
+#include "shim/cgroup/limits.hpp"
+#include "shim/cgroup/systemd/scope.hpp"
+#include "shim/container/state.hpp"
+#include "shim/container/validate.hpp"
+#include "shim/mounts/idmapped.hpp"
+#include "shim/mounts/mounts.hpp"
+#include "shim/seccomp/agent.hpp"
+#include "shim/seccomp/config.hpp"
 #include "tests/fuzz/fuzz_support.hpp"
 
 namespace {

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "shim/dbus_client.hpp"
-#include "shim/dbus_wire.hpp"
-#include "shim/netlink.hpp"
-#include "shim/seccomp_packet.hpp"
-#include "shim/sync.hpp"
+#include "shim/base/sync.hpp"
+#include "shim/cgroup/systemd/dbus_client.hpp"
+#include "shim/cgroup/systemd/dbus_wire.hpp"
+#include "shim/namespaces/netlink.hpp"
+#include "shim/seccomp/packet.hpp"
 #include "tests/fuzz/fuzz_support.hpp"
 
 namespace {

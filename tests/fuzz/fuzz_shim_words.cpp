@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "core/base/text.hpp"
-#include "shim/exec_cgroup.hpp"
-#include "shim/exec_options.hpp"
-#include "shim/global_options.hpp"
-#include "shim/options.hpp"
-#include "shim/update_options.hpp"
+#include "shim/cgroup/exec_cgroup.hpp"
+#include "shim/options/global_options.hpp"
+#include "shim/options/options.hpp"
+#include "shim/verbs/exec_options.hpp"
+#include "shim/verbs/update_options.hpp"
 #include "tests/fuzz/fuzz_support.hpp"
 
 namespace {

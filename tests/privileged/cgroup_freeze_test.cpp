@@ -5,7 +5,7 @@
 #include <new>
 
 #include "core/base/error.hpp"
-#include "shim/cgroup_dir.hpp"
+#include "shim/cgroup/dir.hpp"
 #include "tests/support/cgroup_fixture.hpp"
 
 namespace locald::shim {

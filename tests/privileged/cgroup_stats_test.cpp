@@ -1,7 +1,6 @@
-#include "shim/cgroup_stats.hpp"
-
 #include <gmock/gmock.h>
 
+#include "shim/cgroup/stats.hpp"
 #include "tests/support/cgroup_fixture.hpp"
 
 namespace locald::shim {

@@ -1,4 +1,4 @@
-#include "shim/cgroup.hpp"
+#include "shim/cgroup/cgroup.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -18,7 +18,7 @@
 #include "core/base/error.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
-#include "shim/cgroup_dir.hpp"
+#include "shim/cgroup/dir.hpp"
 #include "tests/support/cgroup_fixture.hpp"
 #include "tests/support/require.hpp"
 #include "tests/support/temp_dir.hpp"

@@ -6,7 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/fs.hpp"
-#include "shim/cgroup_dir.hpp"
+#include "shim/cgroup/dir.hpp"
 #include "tests/support/cgroup_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 

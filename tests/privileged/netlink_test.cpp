@@ -1,4 +1,4 @@
-#include "shim/netlink.hpp"
+#include "shim/namespaces/netlink.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "shim/cgroup_layout.hpp"
+#include "shim/cgroup/layout.hpp"
 #include "tests/support/require.hpp"
 #include "tests/support/shim_fixture.hpp"
 

@@ -12,7 +12,7 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
-#include "shim/cgroup.hpp"
+#include "shim/cgroup/cgroup.hpp"
 #include "tests/support/require.hpp"
 
 namespace locald::testing {

@@ -4,7 +4,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
-#include "shim/own_program.hpp"
+#include "shim/process/own_program.hpp"
 #include "tests/privileged/cve/cve_fixture.hpp"
 
 namespace locald::testing {

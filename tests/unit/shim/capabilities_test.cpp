@@ -1,4 +1,4 @@
-#include "shim/capabilities.hpp"
+#include "shim/base/capabilities.hpp"
 
 #include <gmock/gmock.h>
 #include <linux/capability.h>

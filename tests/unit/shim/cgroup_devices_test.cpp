@@ -1,5 +1,3 @@
-#include "shim/cgroup_devices.hpp"
-
 #include <gmock/gmock.h>
 #include <linux/bpf.h>
 
@@ -7,6 +5,7 @@
 #include <cstring>
 
 #include "core/base/error.hpp"
+#include "shim/cgroup/devices.hpp"
 
 namespace locald::shim {
 namespace {

@@ -1,8 +1,7 @@
-#include "shim/cgroup_layout.hpp"
-
 #include <gmock/gmock.h>
 
 #include "core/base/error.hpp"
+#include "shim/cgroup/layout.hpp"
 
 namespace locald::shim {
 namespace {

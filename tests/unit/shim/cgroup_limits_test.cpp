@@ -1,8 +1,7 @@
-#include "shim/cgroup_limits.hpp"
-
 #include <gmock/gmock.h>
 
 #include "core/base/error.hpp"
+#include "shim/cgroup/limits.hpp"
 
 namespace locald::shim {
 namespace {

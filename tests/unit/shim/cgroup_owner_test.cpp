@@ -1,9 +1,8 @@
-#include "shim/cgroup_owner.hpp"
-
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include "shim/cgroup_systemd.hpp"
+#include "shim/cgroup/owner.hpp"
+#include "shim/cgroup/systemd_cgroup.hpp"
 
 namespace locald::shim {
 namespace {

@@ -1,7 +1,7 @@
-#include "shim/cgroup_stats.hpp"
-
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+
+#include "shim/cgroup/stats.hpp"
 
 namespace locald::shim {
 namespace {

@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 
 #include "core/base/error.hpp"
-#include "shim/criu_external.hpp"
-#include "shim/criu_options.hpp"
+#include "shim/criu/external.hpp"
+#include "shim/criu/options.hpp"
 
 namespace locald::shim {
 namespace {

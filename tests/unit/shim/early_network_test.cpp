@@ -1,4 +1,4 @@
-#include "shim/early_network.hpp"
+#include "shim/namespaces/early_network.hpp"
 
 #include <gtest/gtest.h>
 

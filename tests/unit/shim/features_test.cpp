@@ -1,13 +1,13 @@
-#include "shim/features.hpp"
+#include "shim/container/features.hpp"
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.hpp"
-#include "shim/mount_options.hpp"
-#include "shim/namespaces.hpp"
-#include "shim/process.hpp"
-#include "shim/seccomp.hpp"
+#include "shim/mounts/mount_options.hpp"
+#include "shim/namespaces/namespaces.hpp"
+#include "shim/process/process.hpp"
+#include "shim/seccomp/seccomp.hpp"
 
 namespace locald::shim {
 namespace {

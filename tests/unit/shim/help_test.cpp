@@ -8,7 +8,7 @@
 #include <set>
 #include <sstream>
 
-#include "shim/verbs.hpp"
+#include "shim/verbs/verbs.hpp"
 
 namespace locald::shim {
 namespace {
@@ -62,7 +62,7 @@ Flags listed(const std::string& help) {
 Flags mentioned() {
     static const std::regex literal("\"(--?[a-z][a-z0-9-]*)\"");
     Flags flags;
-    for (const auto& entry : std::filesystem::directory_iterator(LOCALD_SOURCE_DIR "/shim")) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(LOCALD_SOURCE_DIR "/shim")) {
         if (entry.path().extension() != ".cpp") continue;
         std::ifstream file(entry.path());
         std::stringstream all;

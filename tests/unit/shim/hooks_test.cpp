@@ -1,4 +1,4 @@
-#include "shim/hooks.hpp"
+#include "shim/container/hooks.hpp"
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "shim/intel_rdt.hpp"
+#include "shim/cgroup/intel_rdt.hpp"
 
 #include <gmock/gmock.h>
 

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "shim/errno_words.hpp"
+#include "shim/base/errno_words.hpp"
 #include "tests/support/libc_layout.h"
 
 namespace locald::shim {

@@ -1,4 +1,4 @@
-#include "shim/lsm.hpp"
+#include "shim/process/lsm.hpp"
 
 #include <gmock/gmock.h>
 #include <unistd.h>

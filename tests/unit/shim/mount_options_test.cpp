@@ -1,11 +1,11 @@
-#include "shim/mount_options.hpp"
+#include "shim/mounts/mount_options.hpp"
 
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 
 #include "core/base/error.hpp"
-#include "shim/idmapped.hpp"
-#include "shim/overlay.hpp"
+#include "shim/mounts/idmapped.hpp"
+#include "shim/mounts/overlay.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "shim/netlink.hpp"
+#include "shim/namespaces/netlink.hpp"
 
 #include <gmock/gmock.h>
 #include <linux/rtnetlink.h>

@@ -1,8 +1,8 @@
-#include "shim/options.hpp"
+#include "shim/options/options.hpp"
 
 #include <gmock/gmock.h>
 
-#include "shim/verbs.hpp"
+#include "shim/verbs/verbs.hpp"
 
 namespace locald::shim {
 namespace {

@@ -1,4 +1,4 @@
-#include "shim/process.hpp"
+#include "shim/process/process.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-#include "shim/seccomp.hpp"
+#include "shim/seccomp/seccomp.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

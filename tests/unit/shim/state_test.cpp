@@ -1,4 +1,4 @@
-#include "shim/state.hpp"
+#include "shim/container/state.hpp"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -9,9 +9,10 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
-#include "shim/in_root.hpp"
-#include "shim/signals.hpp"
-#include "shim/start_socket.hpp"
+#include "shim/base/timestamp.hpp"
+#include "shim/container/start_socket.hpp"
+#include "shim/mounts/in_root.hpp"
+#include "shim/options/signals.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace {

@@ -1,10 +1,10 @@
-#include "shim/sync.hpp"
+#include "shim/base/sync.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include "core/posix/syscalls.hpp"
-#include "shim/seccomp_packet.hpp"
+#include "shim/seccomp/packet.hpp"
 
 namespace {
 

@@ -10,9 +10,9 @@
 #include <thread>
 
 #include "core/base/error.hpp"
-#include "shim/cgroup_devices.hpp"
-#include "shim/gvariant.hpp"
-#include "shim/systemd_manager.hpp"
+#include "shim/cgroup/devices.hpp"
+#include "shim/cgroup/systemd/gvariant.hpp"
+#include "shim/cgroup/systemd/manager.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace locald::shim {

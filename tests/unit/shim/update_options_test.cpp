@@ -1,9 +1,9 @@
-#include "shim/update_options.hpp"
+#include "shim/verbs/update_options.hpp"
 
 #include <gmock/gmock.h>
 
-#include "shim/duration.hpp"
-#include "shim/process_table.hpp"
+#include "shim/options/duration.hpp"
+#include "shim/process/process_table.hpp"
 
 namespace locald::shim {
 namespace {

@@ -1,0 +1,181 @@
+#include "shim/container/spawn.hpp"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/error.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/base/sync.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+[[noreturn]] void fail(const Error& e, std::uint64_t flags) {
+    Error error = e;
+    error.add_context("make the container's namespaces");
+    if ((flags & CLONE_NEWUSER) != 0 && (e.os_errno() == EPERM || e.os_errno() == ENOSPC)) {
+        error.with_remedy(
+            "this host allows no user namespace to this user: see /proc/sys/user/max_user_namespaces and "
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
+    } else if (e.os_errno() == EPERM) {
+        error.with_remedy("run as root, or give the container a user namespace");
+    }
+    throw error;
+}
+
+/// clone3, born in `cgroup` if that is possible. Some refusals of CLONE_INTO_CGROUP only mean that the process must be
+/// moved there later.
+Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup, const std::function<void()>& body) {
+    Spawned spawned;
+    int pidfd = -1;
+    clone_args args{};
+    args.flags = flags | CLONE_PIDFD;
+    args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    args.exit_signal = static_cast<__u64>(exit_signal);
+    if (cgroup) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = static_cast<__u64>(cgroup.get());
+        try {
+            spawned.pid = posix::clone3(args);
+            spawned.born_in_cgroup = true;
+        } catch (const Error& e) {
+            const int err = e.os_errno();
+            if (err != EACCES && err != EPERM && err != EBUSY && err != EOPNOTSUPP && err != EINVAL) throw;
+            args.flags &= ~static_cast<std::uint64_t>(CLONE_INTO_CGROUP);
+            args.cgroup = 0;
+        }
+    }
+    if (!spawned.born_in_cgroup) spawned.pid = posix::clone3(args);
+    if (spawned.pid == 0) {
+        body();
+        ::_exit(125);
+    }
+    spawned.process.reset(pidfd);
+    return spawned;
+}
+
+/// Makes the process through a helper, which `enter`s namespaces first and then makes it as our child (CLONE_PARENT).
+/// We could not come back from a user namespace.
+Spawned spawn_through_helper(std::uint64_t flags, const UniqueFd& cgroup, const std::function<void()>& enter,
+                             const std::function<void()>& body) {
+    auto [ours, theirs] = posix::make_socket_pair();
+    const UniqueFd& tell = theirs;
+    Spawned helper = clone_into(0, SIGCHLD, cgroup, [&] {
+        try {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+            enter();
+            const Spawned child = clone_into(flags | CLONE_PARENT, 0, UniqueFd(), body);
+            send(tell, Sync::mapped, std::to_string(child.pid));
+        } catch (const Error& e) {
+            send_error(tell, e);
+        }
+        ::_exit(0);
+    });
+    theirs.reset();
+    std::string number;
+    const auto reap = [&] {
+        while (::waitpid(helper.pid, nullptr, 0) < 0 && errno == EINTR) {
+        }
+    };
+    try {
+        number = wait_for(ours, Sync::mapped);
+    } catch (...) {
+        reap();
+        throw;
+    }
+    reap();
+    Spawned spawned;
+    spawned.pid = static_cast<pid_t>(std::stol(number));
+    spawned.process = posix::pidfd_open(spawned.pid);
+    spawned.born_in_cgroup = helper.born_in_cgroup;
+    return spawned;
+}
+
+/// Where a user namespace is involved and others are joined: the host's namespaces must be joined with the rights that
+/// the user namespace takes away, its own with those that it gives.
+void enter_for(NamespacePlan& namespaces) {
+    if (namespaces.find_joined(CLONE_NEWUSER) != nullptr) {
+        enter_joined_user_namespace(namespaces);
+    } else {
+        join_around_user_namespace(namespaces);
+    }
+}
+
+/// Only children enter a pid namespace; those that we make later, the hooks, belong into our own again. Whoever has no
+/// rights in his own (root of a user namespace, in the host's pid namespace) could not come back: a helper goes
+/// instead.
+Spawned spawn_in_pid_namespace(const NamespacePlan& namespaces, const JoinedNamespace& pid, const UniqueFd& cgroup,
+                               const std::function<void()>& body) {
+    const JoinedNamespace own{CLONE_NEWPID, "pid", "/proc/self/ns/pid", posix::open("/proc/self/ns/pid", O_RDONLY)};
+    if (::setns(own.fd.get(), CLONE_NEWPID) != 0) {
+        return spawn_through_helper(
+            namespaces.clone_flags(), cgroup, [&] { join_namespace(pid); }, body);
+    }
+    join_namespace(pid);
+    Spawned spawned;
+    try {
+        spawned = clone_into(namespaces.clone_flags(), SIGCHLD, cgroup, body);
+    } catch (...) {
+        join_namespace(own);
+        throw;
+    }
+    join_namespace(own);
+    return spawned;
+}
+
+}  // namespace
+
+Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
+    try {
+        if (namespaces.has(CLONE_NEWUSER) && !namespaces.joined.empty()) {
+            return spawn_through_helper(
+                namespaces.clone_flags(), cgroup.birth_place(), [&] { enter_for(namespaces); }, body);
+        }
+        if (const auto* pid = namespaces.find_joined(CLONE_NEWPID)) {
+            return spawn_in_pid_namespace(namespaces, *pid, cgroup.birth_place(), body);
+        }
+        return clone_into(namespaces.clone_flags(), SIGCHLD, cgroup.birth_place(), body);
+    } catch (const Error& e) {
+        if (e.kind() == ErrorKind::lost) throw;
+        fail(e, namespaces.clone_flags());
+    }
+}
+
+Spawned spawn_beside(const UniqueFd& first, std::uint64_t flags, const UniqueFd& cgroup,
+                     const std::function<void()>& body) {
+    const auto enter = [&] {
+        if (flags != 0 && ::setns(first.get(), static_cast<int>(flags)) != 0) {
+            throw_errno(errno, "join the container's namespaces");
+        }
+    };
+    if ((flags & CLONE_NEWUSER) != 0) return spawn_through_helper(0, cgroup, enter, body);
+    enter();
+    return clone_into(0, SIGCHLD, cgroup, body);
+}
+
+HostPlace::HostPlace(std::uint64_t flags) {
+    if ((flags & CLONE_NEWNS) == 0 || (flags & CLONE_NEWUSER) != 0) return;  // then only others leave it
+    mounts_ = posix::open("/proc/self/ns/mnt", O_RDONLY);
+    root_ = posix::open("/", O_PATH | O_DIRECTORY);
+    cwd_ = posix::open(".", O_PATH | O_DIRECTORY);
+}
+
+void HostPlace::come_back() const {
+    if (!mounts_) return;
+    if (::setns(mounts_.get(), CLONE_NEWNS) != 0 || ::fchdir(root_.get()) != 0 || ::chroot(".") != 0 ||
+        ::fchdir(cwd_.get()) != 0) {
+        throw_errno(errno, "come back from the container's mount namespace");
+    }
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "core/posix/unique_fd.hpp"
+#include "shim/mounts/mount_options.hpp"
+
+namespace locald::shim {
+
+/// Puts the container's view of the cgroups on `target`: the one hierarchy of v2; on v1 and hybrid hosts a tmpfs with
+/// one directory a hierarchy. Without a cgroup namespace of its own the container sees the host's tree, read-only
+/// (CVE-2023-25809); with one it may write, as far as note_own_hierarchies() was asked, to what is its own alone.
+void mount_cgroups(const posix::UniqueFd& target, const MountOptions& options, bool own_namespace,
+                   const std::string& what);
+
+/// Before the cgroup namespace is made, after the container's cgroups were joined: a v1 hierarchy that was not joined
+/// is the host's, in the namespace too.
+void note_own_hierarchies();
+
+}  // namespace locald::shim

@@ -1,0 +1,239 @@
+#include "shim/mounts/rootfs.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <map>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/mounts/mount_api.hpp"
+#include "shim/mounts/mount_options.hpp"
+#include "shim/mounts/overlay.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+/// How the new mount namespace begins.
+enum class Isolation {
+    cut,    ///< private: the host's mounts and ours are two worlds
+    slave,  ///< what the host mounts later is seen
+    peers   ///< nothing is cut off yet: binds that are to be shared stay peers of their sources
+};
+
+Isolation isolation_of(const oci::Spec& spec) {
+    const std::string& root = spec.linux_->rootfs_propagation;
+    if (root.ends_with("shared")) return Isolation::peers;
+    const auto asks = [&](std::string_view word) {
+        return std::any_of(spec.mounts.begin(), spec.mounts.end(), [&](const oci::Mount& mount) {
+            return std::any_of(mount.options.begin(), mount.options.end(), [&](const std::string& option) {
+                return option == word || (option.starts_with('r') && option.substr(1) == word);
+            });
+        });
+    };
+    // A value that is not recursive says nothing about the binds.
+    const bool root_alone = root == "private" || root == "slave" || root == "unbindable";
+    if (root_alone && asks("shared")) return Isolation::peers;
+    return root.ends_with("slave") || asks("slave") || asks("shared") ? Isolation::slave : Isolation::cut;
+}
+
+unsigned long propagation_flag(const std::string& name) {
+    const unsigned long recursive = name.starts_with("r") ? static_cast<unsigned long>(MS_REC) : 0UL;
+    if (name.ends_with("shared")) return MS_SHARED | recursive;
+    if (name.ends_with("slave")) return MS_SLAVE | recursive;
+    if (name.ends_with("unbindable")) return MS_UNBINDABLE | recursive;
+    return MS_PRIVATE | recursive;
+}
+
+/// Makes the mount that `at` lies in private or a slave. What is mounted on it would else appear on the host, and
+/// pivot_root refuses a shared parent.
+void cut_place_off(const UniqueFd& at, std::uint64_t propagation) {
+    const std::string what = "cut the root filesystem's place off from the host's mounts";
+    UniqueFd here = posix::openat(at, ".", O_PATH | O_DIRECTORY);
+    for (;;) {
+        struct statx st {};
+        if (::statx(here.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) != 0) throw_errno(errno, what);
+        if ((st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) break;
+        here = posix::openat(here, "..", O_PATH | O_DIRECTORY);
+    }
+    change_mount(here, false, 0, 0, propagation, what);
+}
+
+/// A place's bytes: mountinfo writes spaces and their like as `\040`.
+std::string plain_place(std::string_view text) {
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && text.size() - i > 3) {
+            plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            plain += text[i];
+        }
+    }
+    return plain;
+}
+
+struct ProcOrSysfs {
+    std::string id, place;
+};
+
+/// Every whole proc and sysfs but those of the container: through one that is left behind the host's can be reached.
+void take_host_filesystems_away(std::uint64_t root_mount_id) {
+    const std::string table = posix::read_file("/proc/self/mountinfo");
+    std::map<std::string, std::string, std::less<>> parents;
+    std::vector<ProcOrSysfs> found;
+    for (const auto line : split(table, '\n')) {
+        const auto words = split(line, ' ');
+        const auto dash = std::find(words.begin(), words.end(), "-");
+        if (words.size() < 6 || dash == words.end() || dash + 1 == words.end()) continue;
+        parents.emplace(words[0], words[1]);
+        const auto type = *(dash + 1);
+        if ((type != "proc" && type != "sysfs") || words[3] != "/") continue;
+        found.push_back({std::string(words[0]), plain_place(words[4])});
+    }
+    const auto is_containers = [&](const std::string& id) {
+        auto at = parents.find(id);
+        for (std::size_t steps = 0; at != parents.end() && steps < parents.size(); ++steps) {
+            if (parse_u64(at->first) == root_mount_id) return true;
+            at = parents.find(at->second);
+        }
+        return false;
+    };
+    for (const auto& [id, place] : found) {
+        if (is_containers(id)) continue;
+        if (::umount2(place.c_str(), MNT_DETACH) == 0) continue;
+        if (errno != EINVAL && errno != EPERM) throw_errno(errno, "take ", place, " of the host away");
+        // Locked, in a user namespace: it can be covered.
+        if (::mount("tmpfs", place.c_str(), "tmpfs", MS_RDONLY, "nr_inodes=2") != 0) {
+            throw_errno(errno, "cover ", place, " of the host");
+        }
+    }
+}
+
+}  // namespace
+
+bool has_root_mount(const oci::Spec& spec) noexcept {
+    return !spec.mounts.empty() && spec.mounts.front().destination == "/";
+}
+
+std::string root_path(const oci::Spec& spec, const std::string& bundle) {
+    const std::string& path = spec.root->path;
+    return path.starts_with("/") ? path : bundle + "/" + path;
+}
+
+void isolate_mounts(const oci::Spec& spec) {
+    const Isolation isolation = isolation_of(spec);
+    if (isolation == Isolation::peers) return;
+    if (::mount(nullptr, "/", nullptr, MS_REC | (isolation == Isolation::slave ? MS_SLAVE : MS_PRIVATE), nullptr) !=
+        0) {
+        throw_errno(errno, "cut the mounts off from the host's");
+    }
+}
+
+unsigned long default_bind_propagation(const oci::Spec& spec) {
+    const std::string& root = spec.linux_->rootfs_propagation;
+    const Isolation isolation = isolation_of(spec);
+    if (root.ends_with("shared") || isolation == Isolation::cut) return 0;
+    if (root.ends_with("slave")) return isolation == Isolation::peers ? MS_SLAVE : 0;
+    return MS_PRIVATE;
+}
+
+UniqueFd open_root_directory(const oci::Spec& spec, const std::string& bundle) {
+    return in_step("root filesystem", [&] { return posix::open(root_path(spec, bundle), O_PATH | O_DIRECTORY); });
+}
+
+UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
+    const std::string path = root_path(spec, bundle);
+    const UniqueFd place = open_root_directory(spec, bundle);
+    const bool slave = spec.linux_->rootfs_propagation.ends_with("slave");
+    if (isolation_of(spec) != Isolation::cut && !(slave && isolation_of(spec) == Isolation::slave)) {
+        cut_place_off(place, slave ? MS_SLAVE : MS_PRIVATE);
+    }
+    const std::string what = "mount the root filesystem on " + path;
+    if (has_root_mount(spec) && spec.mounts.front().type == "overlay") {
+        return mount_overlay(spec.mounts.front(), path, place, "mount the overlay root filesystem on " + path);
+    }
+    UniqueFd root;
+    if (has_root_mount(spec)) {
+        const auto options = parse_mount_options(spec.mounts.front().options);
+        if (!options.is_bind()) {
+            throw Error(ErrorKind::unsupported, "mounts[0]: only an overlay or a bind can be the root filesystem");
+        }
+        root = clone_mount(UniqueFd(), spec.mounts.front().source, options.recursive_bind);
+        apply_mount_options(options, root, what);
+    } else {
+        root = clone_mount_of(place, true, what);
+    }
+    attach_mount(root, place, what);
+    return root;
+}
+
+void pivot_into(const UniqueFd& root, const oci::Spec& spec) {
+    const UniqueFd old = posix::open("/", O_PATH | O_DIRECTORY);
+    if (::fchdir(root.get()) != 0) throw_errno(errno, "enter the root filesystem");
+    // Both names are ".": the old root lands on top of the new one and is taken away from there, so no directory for it
+    // is needed inside. @see pivot_root(2)
+    if (::syscall(SYS_pivot_root, ".", ".") != 0) {
+        const int err = errno;
+        Error error(kind_of_errno(err), "pivot_root: " + errno_text(err), err);
+        if (err == EINVAL) error.with_remedy("the host's root is a ramdisk that cannot be left: try --no-pivot");
+        throw error;
+    }
+    if (isolation_of(spec) == Isolation::peers) {
+        // What is taken away here must stay on the host.
+        change_mount(old, true, 0, 0, MS_SLAVE, "cut the old root off from the host's mounts");
+    }
+    if (::umount2(".", MNT_DETACH) != 0) throw_errno(errno, "detach the old root");
+    if (::chdir("/") != 0) throw_errno(errno, "enter the new root");
+}
+
+void chroot_into(const UniqueFd& root) {
+    if (::fchdir(root.get()) != 0) throw_errno(errno, "enter the root filesystem");
+    if (::chroot(".") != 0) throw_errno(errno, "chroot into the root filesystem");
+    if (::chdir("/") != 0) throw_errno(errno, "enter the new root");
+}
+
+void move_into(const UniqueFd& root) {
+    struct statx st {};
+    if (::statx(root.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) throw_errno(errno, "look at the new root");
+    const UniqueFd old = posix::open("/", O_PATH | O_DIRECTORY);
+    change_mount(old, true, 0, 0, MS_SLAVE, "cut the old root off from the host's mounts");
+    take_host_filesystems_away(st.stx_mnt_id);
+    attach_mount(root, old, "move the root filesystem over the old one");
+    chroot_into(root);
+}
+
+void set_root_propagation(const std::string& name) {
+    if (name.empty()) return;
+    if (::mount(nullptr, "/", nullptr, propagation_flag(name), nullptr) != 0) {
+        throw_errno(errno, "linux.rootfsPropagation: set ", name);
+    }
+}
+
+void enter_working_directory(const std::string& cwd) {
+    // Magic links are not walked at all; the look afterwards catches whatever else leads outside.
+    open_how how{};
+    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    how.resolve = RESOLVE_NO_MAGICLINKS;
+    UniqueFd dir(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, cwd.c_str(), &how, sizeof how)));
+    if (!dir || ::fchdir(dir.get()) != 0) throw_errno(errno, "process.cwd: enter ", cwd);
+    std::array<char, 4096> seen{};
+    const long size = ::syscall(SYS_getcwd, seen.data(), seen.size());
+    if (size < 0 || seen[0] != '/') {
+        throw Error(ErrorKind::denied, "process.cwd: " + cwd + " is not inside the container's root filesystem");
+    }
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,111 @@
+#include "shim/process/terminal_proxy.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/error.hpp"
+
+namespace locald::shim {
+
+namespace {
+
+constexpr std::size_t chunk = 16384;
+
+/// Blocks: a slow reader slows the container down, as it would without us between them.
+void write_out(const char* data, std::size_t size) {
+    while (size > 0) {
+        const ssize_t n = ::write(STDOUT_FILENO, data, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) {
+            pollfd ready{STDOUT_FILENO, POLLOUT, 0};
+            ::poll(&ready, 1, -1);
+            continue;
+        }
+        if (n <= 0) return;  // nobody reads any more
+        data += n;
+        size -= static_cast<std::size_t>(n);
+    }
+}
+
+}  // namespace
+
+TerminalProxy::TerminalProxy(posix::UniqueFd master) : master_(std::move(master)) {
+    const int flags = ::fcntl(master_.get(), F_GETFL);
+    if (flags < 0 || ::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
+        throw_errno(errno, "make the terminal non-blocking");
+    }
+    resize();
+    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    termios raw = before_;
+    ::cfmakeraw(&raw);
+    raw_ = ::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+TerminalProxy::~TerminalProxy() {
+    if (raw_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+}
+
+std::array<pollfd, 2> TerminalProxy::watched() const noexcept {
+    const bool wants_input = input_open_ && pending_.empty();
+    const auto events = static_cast<short>(POLLIN | (pending_.empty() ? 0 : POLLOUT));
+    return {pollfd{wants_input ? STDIN_FILENO : -1, POLLIN, 0}, pollfd{output_open_ ? master_.get() : -1, events, 0}};
+}
+
+void TerminalProxy::serve(const std::array<pollfd, 2>& polled) {
+    if (polled[0].revents != 0) take_input();
+    if ((polled[1].revents & POLLOUT) != 0) flush_pending();
+    if ((polled[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) copy_output();
+}
+
+void TerminalProxy::take_input() {
+    std::array<char, chunk> buffer;
+    const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (n > 0) {
+        pending_.assign(buffer.data(), static_cast<std::size_t>(n));
+        flush_pending();
+    } else if (n == 0 || errno != EINTR) {
+        input_open_ = false;
+    }
+}
+
+void TerminalProxy::flush_pending() {
+    while (!pending_.empty()) {
+        const ssize_t n = ::write(master_.get(), pending_.data(), pending_.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) return;
+        if (n <= 0) {
+            pending_.clear();
+            input_open_ = false;
+            return;
+        }
+        pending_.erase(0, static_cast<std::size_t>(n));
+    }
+}
+
+/// @return false when there is nothing more for now
+bool TerminalProxy::copy_output() {
+    std::array<char, chunk> buffer;
+    const ssize_t n = ::read(master_.get(), buffer.data(), buffer.size());
+    if (n > 0) {
+        write_out(buffer.data(), static_cast<std::size_t>(n));
+        return true;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
+    output_open_ = false;  // EIO: no process has the other end open
+    return false;
+}
+
+void TerminalProxy::resize() const noexcept {
+    winsize size{};
+    if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) static_cast<void>(::ioctl(master_.get(), TIOCSWINSZ, &size));
+}
+
+void TerminalProxy::drain() {
+    while (output_open_ && copy_output()) {
+    }
+}
+
+}  // namespace locald::shim

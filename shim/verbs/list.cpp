@@ -1,0 +1,119 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/container/state.hpp"
+#include "shim/verbs/verbs.hpp"
+
+namespace locald::shim {
+
+using posix::UniqueFd;
+
+namespace {
+
+/// The user's name by the text of /etc/passwd: a static program must not load the modules of NSS.
+std::string owner_name(uid_t uid) {
+    const UniqueFd file = posix::open_if_exists("/etc/passwd", O_RDONLY);
+    if (file) {
+        const std::string text = posix::read_all(file, "/etc/passwd");
+        for (const auto line : split(text, '\n')) {
+            const auto fields = split(line, ':');
+            if (fields.size() >= 4 && parse_u64(fields[2]) == uid) return std::string(fields[0]);
+        }
+    }
+    return "#" + std::to_string(uid);
+}
+
+std::string table(const std::vector<oci::State>& states) {
+    constexpr std::size_t columns = 6;
+    constexpr std::size_t least = 12;
+    std::vector<std::array<std::string, columns>> rows{{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
+    for (const auto& s : states) {
+        rows.push_back({s.id, std::to_string(s.pid), s.status, s.bundle, s.created, s.owner});
+    }
+    std::array<std::size_t, columns> widths{};
+    for (const auto& row : rows) {
+        for (std::size_t i = 0; i < columns; ++i) widths[i] = std::max({widths[i], row[i].size() + 3, least});
+    }
+    std::string text;
+    for (const auto& row : rows) {
+        for (std::size_t i = 0; i < columns; ++i) {
+            text += row[i];
+            if (i + 1 < columns) text.append(widths[i] - row[i].size(), ' ');
+        }
+        text += '\n';
+    }
+    return text;
+}
+
+std::vector<oci::State> look_at_all(const std::string& root_path) {
+    const UniqueFd root = open_root(root_path, false);
+    if (!root && !root_path.empty()) throw_errno(ENOENT, "open state directory ", root_path);
+    std::vector<oci::State> states;
+    for (const auto& id : root ? list_ids(root) : std::vector<std::string>()) {
+        try {
+            states.push_back(state_now(root, id));
+            struct stat st {};
+            if (::fstatat(root.get(), id.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                states.back().owner = owner_name(st.st_uid);
+            }
+        } catch (const Error& e) {
+            if (e.kind() == ErrorKind::not_found) continue;  // it ended while we looked
+            // Shown all the same: only what is seen can be deleted.
+            oci::State broken;
+            broken.id = id;
+            broken.status = "stopped";
+            states.push_back(broken);
+        }
+    }
+    return states;
+}
+
+int list_containers(const Globals& globals, Walker& walker) {
+    bool quiet = false;
+    bool json = false;
+    for (std::string name; walker.next_option(name);) {
+        if (name == "-q" || name == "--quiet") {
+            quiet = walker.flag();
+        } else if (name == "-f" || name == "--format") {
+            const std::string format = walker.value();
+            if (format != "json" && format != "table") walker.refuse("invalid format option");
+            json = format == "json";
+        } else {
+            walker.unknown();
+        }
+    }
+    walker.need_exactly(0);
+    const auto states = look_at_all(globals.root);
+    std::string text;
+    if (quiet) {
+        for (const auto& state : states) text += state.id + "\n";
+    } else if (json) {
+        if (states.empty()) text = "null";
+        for (const auto& state : states) text += (text.empty() ? "[" : ",") + oci::to_json(state, false);
+        if (!states.empty()) text += "]";
+    } else {
+        text = table(states);
+    }
+    print(text);
+    return 0;
+}
+
+}  // namespace
+
+const Verb list_verb{"list", "  list [-q] [-f table|json]          print the containers below the root\n",
+                     "Usage: locald-shim [OPTION...] list [OPTION...]\n"
+                     "\n"
+                     "Prints the containers whose state is below the root.\n"
+                     "\n"
+                     "  -q, --quiet          their ids alone\n"
+                     "  -f, --format FORMAT  table or json (default: table)\n",
+                     list_containers};
+
+}  // namespace locald::shim

@@ -4,7 +4,8 @@ usage: python3 -m tests.conformance.runtime_tools        runs them under crun an
        python3 -m tests.conformance.runtime_tools page   writes the table alone
 
 results.json has for each program: what our shim, crun and runc do (`passes` or `fails`), and where ours fails: `when`
-(`always`, or `machine` where a richer machine makes it pass), what its output `says` then, and `why`.
+(`always`, `machine` where a richer machine makes it pass, `race` where the program passes when it is quick enough), what its
+output `says` then, and `why`.
 """
 
 import concurrent.futures

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <span>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -103,15 +104,22 @@ bpf_insn instruction(unsigned code, unsigned dst, unsigned src, int off, std::in
 }
 
 // Registers of the program: what was asked (R2 type, R3 the access bits not decided yet, R4 major, R5 minor), R0 the
-// answer.
-enum Register : unsigned { answer = 0, context = 1, type = 2, access = 3, major = 4, minor = 5 };
+// answer. R1 holds the context first, then major and minor in one word as dev_t has them.
+enum Register : unsigned { answer = 0, context = 1, device = 1, type = 2, access = 3, major = 4, minor = 5 };
+
+constexpr unsigned minor_bits = 20;  // of the kernel's dev_t, below 12 of the major number
+constexpr std::int64_t majors = 1 << 12, minors = 1 << minor_bits;
 
 using Block = std::vector<bpf_insn>;
+
+void append(Block& block, const Block& more) { block.insert(block.end(), more.begin(), more.end()); }
 
 void append_answer(Block& block, bool yes) {
     block.push_back(instruction(BPF_ALU64 | BPF_MOV | BPF_K, answer, 0, 0, yes ? 1 : 0));
     block.push_back(instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
 }
+
+int kernel_type(const oci::DeviceRule& rule) { return rule.type == "b" ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR; }
 
 /// What happens once a rule is known to name the device.
 Block decision(const oci::DeviceRule& rule) {
@@ -129,6 +137,60 @@ Block decision(const oci::DeviceRule& rule) {
     }
     append_answer(block, rule.allow);
     return block;
+}
+
+Block single(const oci::DeviceRule& rule) {
+    const Block tail = decision(rule);
+    std::vector<std::pair<unsigned, std::int32_t>> conditions;
+    if (rule.type != "a") conditions.emplace_back(type, kernel_type(rule));
+    if (rule.major) conditions.emplace_back(major, static_cast<std::int32_t>(*rule.major));
+    if (rule.minor) conditions.emplace_back(minor, static_cast<std::int32_t>(*rule.minor));
+    Block block;
+    for (std::size_t i = 0; i < conditions.size(); ++i) {
+        const auto over = static_cast<int>(conditions.size() - i - 1 + tail.size());
+        block.push_back(instruction(BPF_JMP | BPF_JNE | BPF_K, conditions[i].first, 0, over, conditions[i].second));
+    }
+    append(block, tail);
+    return block;
+}
+
+/// Rules that allow or deny a device of one type as a whole: a row of them with one answer needs one comparison each.
+bool fits_row(const oci::DeviceRule& rule) {
+    return rule.type != "a" && rule.major && *rule.major < majors && (!rule.minor || *rule.minor < minors) &&
+           access_of(rule) == all_access;
+}
+
+bool same_row(const oci::DeviceRule& a, const oci::DeviceRule& b) { return a.allow == b.allow && a.type == b.type; }
+
+/// @param rules  that fit, of one row; any order
+Block row(std::span<const oci::DeviceRule* const> rules) {
+    Block block{instruction(BPF_JMP | BPF_JNE | BPF_K, type, 0, static_cast<int>(rules.size()) + 2,
+                            kernel_type(*rules.front()))};
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        const oci::DeviceRule& rule = *rules[i];
+        const unsigned place = rule.minor ? device : major;
+        const auto high = static_cast<std::uint32_t>(*rule.major),
+                   low = static_cast<std::uint32_t>(rule.minor.value_or(0));
+        const auto value = static_cast<std::int32_t>(rule.minor ? (high << minor_bits) | low : high);
+        // All but the last jump to the answer; where the last does not match either, it is jumped over.
+        const bool last = i + 1 == rules.size();
+        const auto to = last ? 2 : static_cast<int>(rules.size() - i - 1);
+        block.push_back(instruction(BPF_JMP32 | (last ? BPF_JNE : BPF_JEQ) | BPF_K, place, 0, to, value));
+    }
+    append_answer(block, rules.front()->allow);
+    return block;
+}
+
+/// A block rule and a character rule that say the same of all numbers, one after the other, are one rule.
+void join_types(std::vector<oci::DeviceRule>& rules) {
+    for (std::size_t i = 0; i + 1 < rules.size(); ++i) {
+        const auto &a = rules[i], &b = rules[i + 1];
+        const bool types = (a.type == "b" && b.type == "c") || (a.type == "c" && b.type == "b");
+        if (!types || a.allow != b.allow || access_of(a) != access_of(b)) continue;
+        if (a.major || a.minor || b.major || b.minor) continue;
+        rules[i].type = "a";
+        rules.erase(rules.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    }
 }
 
 long bpf(int command, bpf_attr& attr) { return ::syscall(SYS_bpf, command, &attr, sizeof attr); }
@@ -279,7 +341,7 @@ std::vector<std::pair<std::string, std::string>> v1_device_changes(const std::st
     return changes;
 }
 
-std::vector<std::uint64_t> device_program(const std::vector<oci::DeviceRule>& effective) {
+std::vector<std::uint64_t> device_program(std::vector<oci::DeviceRule> effective) {
     constexpr unsigned load = BPF_LDX | BPF_MEM | BPF_W;
     constexpr unsigned type_bits = 16;
     Block program{
@@ -290,22 +352,28 @@ std::vector<std::uint64_t> device_program(const std::vector<oci::DeviceRule>& ef
         instruction(BPF_ALU64 | BPF_RSH | BPF_K, access, 0, 0, type_bits),
         instruction(load, major, context, offsetof(bpf_cgroup_dev_ctx, major), 0),
         instruction(load, minor, context, offsetof(bpf_cgroup_dev_ctx, minor), 0),
+        instruction(BPF_ALU64 | BPF_MOV | BPF_X, device, major, 0, 0),
+        instruction(BPF_ALU64 | BPF_LSH | BPF_K, device, 0, 0, minor_bits),
+        instruction(BPF_ALU64 | BPF_OR | BPF_X, device, minor, 0, 0),
     };
+    // The kernel's verifier keeps a note for each comparison of a row until it has seen the end, and has 8192 of them.
+    constexpr std::size_t most_in_rows = 1000;
+    const bool rows = effective.size() <= most_in_rows;
+    join_types(effective);
+    std::reverse(effective.begin(), effective.end());  // the last that says something decides
     bool ended = false;
-    for (auto rule = effective.rbegin(); rule != effective.rend() && !ended; ++rule) {
-        const Block tail = decision(*rule);
-        std::vector<std::pair<unsigned, std::int32_t>> conditions;
-        if (rule->type != "a")
-            conditions.emplace_back(type, rule->type == "b" ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
-        if (rule->major) conditions.emplace_back(major, static_cast<std::int32_t>(*rule->major));
-        if (rule->minor) conditions.emplace_back(minor, static_cast<std::int32_t>(*rule->minor));
-        for (std::size_t i = 0; i < conditions.size(); ++i) {
-            const auto over = static_cast<int>(conditions.size() - i - 1 + tail.size());
-            program.push_back(
-                instruction(BPF_JMP | BPF_JNE | BPF_K, conditions[i].first, 0, over, conditions[i].second));
+    for (std::size_t i = 0; i < effective.size() && !ended;) {
+        std::vector<const oci::DeviceRule*> alike;
+        while (rows && i < effective.size() && fits_row(effective[i]) &&
+               (alike.empty() || same_row(effective[i], *alike.front()))) {
+            alike.push_back(&effective[i++]);
         }
-        program.insert(program.end(), tail.begin(), tail.end());
-        ended = covers_all(*rule);  // what follows could not be reached, and the verifier refuses such code
+        if (!alike.empty()) {
+            append(program, row(alike));
+            continue;
+        }
+        append(program, single(effective[i]));
+        ended = covers_all(effective[i++]);  // what follows could not be reached, and the verifier refuses such code
     }
     if (!ended) append_answer(program, false);
     std::vector<std::uint64_t> words(program.size());

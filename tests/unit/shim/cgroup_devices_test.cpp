@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstring>
+#include <random>
 
 #include "core/base/error.hpp"
 #include "shim/cgroup/devices.hpp"
@@ -49,6 +50,22 @@ bool allowed(const std::vector<std::uint64_t>& program, char type, unsigned majo
                 break;
             case BPF_JMP | BPF_JEQ | BPF_K:
                 if (dst == imm) at += static_cast<std::size_t>(insn.off);
+                break;
+            case BPF_ALU64 | BPF_LSH | BPF_K:
+                dst <<= imm;
+                break;
+            case BPF_ALU64 | BPF_OR | BPF_X:
+                dst |= reg[insn.src_reg];
+                break;
+            case BPF_JMP32 | BPF_JNE | BPF_K:
+                if (static_cast<std::uint32_t>(dst) != static_cast<std::uint32_t>(imm)) {
+                    at += static_cast<std::size_t>(insn.off);
+                }
+                break;
+            case BPF_JMP32 | BPF_JEQ | BPF_K:
+                if (static_cast<std::uint32_t>(dst) == static_cast<std::uint32_t>(imm)) {
+                    at += static_cast<std::size_t>(insn.off);
+                }
                 break;
             case BPF_JMP | BPF_EXIT:
                 return reg[0] == 1;
@@ -112,6 +129,55 @@ TEST(DeviceRules, AfterAllIsAllowedStillDenyWhatFollows) {
     EXPECT_TRUE(allowed(program, 'c', 99, 1, r | w | m));
     EXPECT_FALSE(allowed(program, 'b', 8, 0, r));
 }
+
+/// What the rules say, read one by one from the last.
+bool allowed_by(const std::vector<oci::DeviceRule>& effective, char type, unsigned major, unsigned minor,
+                unsigned access) {
+    for (auto rule = effective.rbegin(); rule != effective.rend() && access != 0; ++rule) {
+        if (rule->type != "a" && rule->type[0] != type) continue;
+        if ((rule->major && *rule->major != major) || (rule->minor && *rule->minor != minor)) continue;
+        for (const auto& [letter, bit] : {std::pair{'r', r}, std::pair{'w', w}, std::pair{'m', m}}) {
+            if (rule->access.find(letter) == std::string::npos || (access & bit) == 0) continue;
+            if (!rule->allow) return false;
+            access &= ~bit;
+        }
+    }
+    return access == 0;
+}
+
+TEST(DeviceRules, SayAsAProgramWhatTheySayOneByOne) {
+    std::mt19937 random(7);
+    const auto pick = [&](auto... values) {
+        const std::array all{values...};
+        return all[random() % all.size()];
+    };
+    using Number = std::optional<std::int64_t>;
+    for (int round = 0; round < 300; ++round) {
+        std::vector<oci::DeviceRule> rules;
+        for (unsigned left = random() % 8 + 1; left > 0; --left) {
+            rules.push_back({random() % 2 == 0, pick("a", "b", "c", "c"),
+                             pick(Number(), Number(1), Number(2), Number(4095), Number(4096)),
+                             pick(Number(), Number(1), Number(3), Number(1048575), Number(1048576 + 3)),
+                             pick("rwm", "rwm", "r", "wm", "")});
+        }
+        const auto effective = effective_device_rules(rules);
+        if (effective.empty()) continue;
+        const auto program = device_program(effective);
+        for (const char type : {'b', 'c'}) {
+            for (const unsigned major : {1U, 2U, 3U, 5U, 136U, 4095U}) {
+                for (const unsigned minor : {0U, 1U, 3U, 1048575U}) {
+                    for (unsigned access = 1; access <= (r | w | m); ++access) {
+                        ASSERT_EQ(allowed(program, type, major, minor, access),
+                                  allowed_by(effective, type, major, minor, access))
+                            << "round " << round << ": " << type << ' ' << major << ':' << minor << ' ' << access;
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(DeviceRules, OfWhatEveryContainerNeedsAreAShortProgram) { EXPECT_LE(program_of({deny_all}).size(), 28U); }
 
 TEST(DeviceRules, RefuseLettersTypesAndNumbersThatDoNotExist) {
     EXPECT_THROW(effective_device_rules({{true, "c", 1, 1, "rx"}}), Error);

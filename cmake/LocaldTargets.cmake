@@ -10,8 +10,8 @@ add_library(locald_options INTERFACE)
 target_compile_features(locald_options INTERFACE cxx_std_20)
 target_compile_options(
   locald_options
-  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wcast-align -Woverloaded-virtual -Wconversion
-            -Wsign-conversion -Wformat=2 -Werror=return-type)
+  INTERFACE -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> -Wcast-align
+            $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual> -Wconversion -Wsign-conversion -Wformat=2 -Werror=return-type)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 reports std::string's own operator+ (its bug 105651).
   target_compile_options(locald_options INTERFACE -Wno-restrict)

@@ -175,7 +175,8 @@ Block row(std::span<const oci::DeviceRule* const> rules) {
         // All but the last jump to the answer; where the last does not match either, it is jumped over.
         const bool last = i + 1 == rules.size();
         const auto to = last ? 2 : static_cast<int>(rules.size() - i - 1);
-        block.push_back(instruction(BPF_JMP32 | (last ? BPF_JNE : BPF_JEQ) | BPF_K, place, 0, to, value));
+        const unsigned compare = last ? BPF_JNE : BPF_JEQ;
+        block.push_back(instruction(BPF_JMP32 | compare | BPF_K, place, 0, to, value));
     }
     append_answer(block, rules.front()->allow);
     return block;

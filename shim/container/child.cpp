@@ -30,6 +30,7 @@
 #include "shim/mounts/rootfs.hpp"
 #include "shim/namespaces/loopback.hpp"
 #include "shim/process/lsm.hpp"
+#include "shim/process/own_program.hpp"
 #include "shim/process/process.hpp"
 #include "shim/process/program.hpp"
 #include "shim/process/terminal.hpp"
@@ -280,6 +281,7 @@ private:
 }  // namespace
 
 void container_main(ChildPlan& plan, UniqueFd& sync) {
+    close_program_mount();
     try {
         try {
             Child(plan, sync).run();

@@ -29,6 +29,7 @@
 #include "shim/process/idle_memory.hpp"
 #include "shim/process/lsm.hpp"
 #include "shim/process/oom_score.hpp"
+#include "shim/process/own_program.hpp"
 #include "shim/seccomp/agent.hpp"
 #include "shim/seccomp/config.hpp"
 #include "shim/seccomp/packet.hpp"
@@ -241,6 +242,7 @@ void Container::release(pid_t pid) {
         filter = pack_filter(in_step("linux.seccomp", [&] { return *container_seccomp(spec_, cache); }), pid);
     }
     state_dir_->keep_filter(filter);
+    early_network_.finish();
     // Written once for both: the program runs as soon as the child has come as far as the message below.
     record_.state.status = options_.fate == Fate::created ? "created" : "running";
     record_.start_time = process_start_time(pid).value_or(0);
@@ -256,6 +258,7 @@ void Container::write_pid_file() const {
 }
 
 std::optional<Ending> Container::supervise() {
+    close_program_mount();
     bool reader_watched = report_.fd() >= 0;
     bool resting = false;
     for (;;) {

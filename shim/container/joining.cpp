@@ -13,6 +13,7 @@
 #include "shim/mounts/rootfs.hpp"
 #include "shim/namespaces/namespaces.hpp"
 #include "shim/process/lsm.hpp"
+#include "shim/process/own_program.hpp"
 #include "shim/process/program.hpp"
 #include "shim/process/terminal.hpp"
 #include "shim/seccomp/agent.hpp"
@@ -77,6 +78,7 @@ void load(JoinPlan& plan) {
 }  // namespace
 
 void joining_main(JoinPlan& plan, const UniqueFd& sync) {
+    close_program_mount();
     try {
         try {
             join(plan, sync);

@@ -308,7 +308,10 @@ void StateDir::wait_for_lock() {
 }
 
 std::string StateDir::status(const Record& record) {
-    const bool alive = record.state.pid > 0 && process_start_time(record.state.pid) == record.start_time;
+    return status(record, record.state.pid > 0 && process_start_time(record.state.pid) == record.start_time);
+}
+
+std::string StateDir::status(const Record& record, bool alive) {
     if (record.state.status == "creating") return alive || locked_by_other() ? "creating" : "stopped";
     if (!alive) return "stopped";
     if (is_frozen(record.cgroups)) return "paused";

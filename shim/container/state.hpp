@@ -78,6 +78,8 @@ public:
     void wait_for_lock();
     /// The status as of now: the recorded one corrected by what runs, waits and is frozen.
     std::string status(const Record& record);
+    /// The same for who knows already whether the record's process is there.
+    std::string status(const Record& record, bool alive);
     /// Removes the directory and its files. Needs the lock.
     void remove();
 

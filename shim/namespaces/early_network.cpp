@@ -1,36 +1,45 @@
 #include "shim/namespaces/early_network.hpp"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
-#include "shim/namespaces/loopback.hpp"
+#include <cstring>
+#include <utility>
+
+#include "core/base/error.hpp"
 
 namespace locald::shim {
 
-void* EarlyNetwork::make(void* self) noexcept {
-    auto& network = *static_cast<EarlyNetwork*>(self);
-    // Of this thread alone; the rest of the process stays where it is.
-    if (::unshare(CLONE_NEWNET) != 0) return nullptr;
-    const posix::UniqueFd made(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (!made || !try_bring_loopback_up()) return nullptr;
-    network.fd_ = ::fcntl(made.get(), F_DUPFD_CLOEXEC, 3);
-    return nullptr;
+EarlyNetwork::~EarlyNetwork() {
+    const posix::UniqueFd unused = take();
+    if (taken_) await_network_thread(&thread_);  // it writes to us until it has ended
 }
 
-void EarlyNetwork::start() noexcept { started_ = ::pthread_create(&thread_, nullptr, make, this) == 0; }
+void EarlyNetwork::start() noexcept { started_ = start_network_thread(&thread_) != 0; }
 
 posix::UniqueFd EarlyNetwork::take() noexcept {
-    if (!started_) return {};
-    started_ = false;
-    ::pthread_join(thread_, nullptr);
-    return posix::UniqueFd(fd_);
+    if (!std::exchange(started_, false)) return {};
+    taken_ = true;
+    await_network_namespace(&thread_);
+    return posix::UniqueFd(std::exchange(thread_.fd, -1));
+}
+
+void EarlyNetwork::finish() {
+    if (!std::exchange(taken_, false)) return;
+    await_network_thread(&thread_);
+    if (thread_.state == network_thread_has_namespace && thread_.error != 0) throw_errno(thread_.error, "bring lo up");
 }
 
 bool early_network_likely(std::string_view config) noexcept {
     // An entry of linux.namespaces is an object without others inside: what is between its braces says all.
-    const auto entry_of = [config](std::string_view type) -> std::string_view {
-        for (auto at = config.find(type); at != std::string_view::npos; at = config.find(type, at + 1)) {
+    // (memmem: std::string_view would stop at every quote.)
+    const auto find = [config](std::string_view word, std::size_t from) {
+        const void* at = ::memmem(config.data() + from, config.size() - from, word.data(), word.size());
+        return at == nullptr ? std::string_view::npos
+                             : static_cast<std::size_t>(static_cast<const char*>(at) - config.data());
+    };
+    const auto entry_of = [config, find](std::string_view type) -> std::string_view {
+        for (auto at = find(type, 0); at != std::string_view::npos; at = find(type, at + 1)) {
             const auto begin = config.rfind('{', at);
             const auto end = config.find('}', at);
             if (begin == std::string_view::npos || end == std::string_view::npos) return {};

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <pthread.h>
-
 #include <string_view>
 
 #include "core/posix/unique_fd.hpp"
 #include "shim/namespaces/namespaces.hpp"
+#include "shim/namespaces/network_thread.h"
 
 namespace locald::shim {
 
@@ -14,21 +13,20 @@ namespace locald::shim {
 class EarlyNetwork {
 public:
     EarlyNetwork() = default;
-    ~EarlyNetwork() { static_cast<void>(take()); }
+    ~EarlyNetwork();
     EarlyNetwork(const EarlyNetwork&) = delete;
     EarlyNetwork& operator=(const EarlyNetwork&) = delete;
 
     void start() noexcept;
-    /// The namespace, its loopback up; empty when none was started or it failed: then clone3 makes it and tells why it
-    /// cannot.
+    /// The namespace; empty when none was started or it failed: then clone3 makes it and tells why it cannot. Its
+    /// loopback may not be up yet.
     posix::UniqueFd take() noexcept;
+    /// Waits for the loopback of the namespace that was taken. @throws Error when it is not up
+    void finish();
 
 private:
-    static void* make(void* self) noexcept;
-
-    pthread_t thread_{};
-    bool started_ = false;
-    int fd_ = -1;
+    network_thread thread_{};
+    bool started_ = false, taken_ = false;
 };
 
 /// True where the container gets a network namespace that belongs to our own user namespace.

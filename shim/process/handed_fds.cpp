@@ -11,6 +11,8 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/process/own_program.hpp"
+#include "shim/start/first_start.h"
 
 namespace locald::shim {
 
@@ -30,6 +32,7 @@ unsigned listen_fds() {
 }
 
 void keep_only(const HandedFds& fds) {
+    if (fds.end() > locald_program_mount) close_program_mount();  // a number among those that were handed over
     const auto check = [](const char* name, unsigned first, unsigned count) {
         for (unsigned i = 0; i < count; ++i) {
             if (::fcntl(static_cast<int>(first + i), F_GETFD) >= 0) continue;

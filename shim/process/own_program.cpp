@@ -5,14 +5,16 @@
 // writing. All go through the mount that the kernel found our program by. So that mount is one of our own: it shows
 // this file alone, is read-only, and is attached nowhere, so that no mount namespace has the right to change it.
 //
-// That costs a second start, a fifth of a millisecond, and no copy. A copy, sealed, is what is left where the caller
-// may make no mounts: for an ordinary user to whom the shim's file belongs.
+// That costs a second start and no copy. Root's first one ends before the C library begins (start/first_start.c); what
+// it has done is checked here. A copy, sealed, is what is left where the caller may make no mounts: for an ordinary
+// user to whom the shim's file belongs.
 
 #include "shim/process/own_program.hpp"
 
 #include <elf.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -26,10 +28,12 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/mounts/mount_api.hpp"
+#include "shim/start/first_start.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -44,6 +48,7 @@ namespace {
 constexpr const char* own_link = "/proc/self/exe";
 constexpr const char* own_name = "locald-shim";
 char* const* arguments = nullptr;
+int held_mount = -1;
 constexpr int all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 std::string link_of(const UniqueFd& fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
@@ -97,6 +102,18 @@ UniqueFd make_sealed_copy() {
     return copy;
 }
 
+/// The descriptor that the first start left open, if this is the second and it is still there: a number that somebody
+/// else may have handed over is his.
+void adopt_program_mount() {
+    static const std::string started_from = "/dev/fd/" + std::to_string(locald_program_mount);
+    const auto* name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+    struct stat mount {
+    }, program{};
+    if (name == nullptr || name != started_from || ::fstat(locald_program_mount, &mount) != 0) return;
+    if (::stat(own_link, &program) != 0 || mount.st_dev != program.st_dev || mount.st_ino != program.st_ino) return;
+    held_mount = locald_program_mount;
+}
+
 /// Comes back only when it failed.
 void start_again(const UniqueFd& program) {
     ::syscall(SYS_execveat, program.get(), "", arguments, environ, AT_EMPTY_PATH);
@@ -140,18 +157,26 @@ std::size_t mapped_size(int file, std::size_t size) noexcept {
     return std::min(end, size);
 }
 
+void close_program_mount() noexcept {
+    if (held_mount >= 0) ::close(std::exchange(held_mount, -1));
+}
+
 void remember_arguments(char** argv) noexcept { arguments = argv; }
 
 void run_from_unwritable_program() {
     if (arguments == nullptr) return;
+    const uid_t caller = ::geteuid();
     struct stat st {};
-    if (::stat(own_link, &st) != 0) throw_no_proc(errno);
-    if (!needs_protection(st, ::geteuid())) return;
+    // Root's always does, so the second start looks at no more than it must.
+    if (caller != 0 && ::stat(own_link, &st) != 0) throw_no_proc(errno);
+    if (!needs_protection(st, caller)) return;
     if (is_unwritable(own_link)) {
+        adopt_program_mount();
         // Started by a descriptor, older kernels call us by its number.
         static_cast<void>(::prctl(PR_SET_NAME, own_name, 0, 0, 0));
         return;
     }
+    if (caller == 0 && ::stat(own_link, &st) != 0) throw_no_proc(errno);
     if (const UniqueFd mount = make_readonly_mount()) start_again(mount);
     const UniqueFd copy = make_sealed_copy();
     start_again(copy);

@@ -26,4 +26,9 @@ void remember_arguments(char** argv) noexcept;
 /// anything is made or a descriptor that was handed over is changed. @throws Error when the program cannot be protected
 void run_from_unwritable_program();
 
+/// Closes the mount that this program was started from, if it is still held. The last process to do so waits for all
+/// processors (namespace_unlock() in the kernel: 0.1 ms): so a child closes its copy at once, and the parent when it
+/// would wait anyway. The program itself needs no descriptor.
+void close_program_mount() noexcept;
+
 }  // namespace locald::shim

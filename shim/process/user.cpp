@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/keyctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -22,6 +21,14 @@
 namespace locald::shim {
 
 namespace {
+
+// The C library's functions of these names change the ids of all threads that it knows, by signals: four calls more
+// each, and here is one thread.
+int raw_setgroups(std::size_t count, const gid_t* groups) {
+    return static_cast<int>(::syscall(SYS_setgroups, count, groups));
+}
+int raw_setresgid(gid_t id) { return static_cast<int>(::syscall(SYS_setresgid, id, id, id)); }
+int raw_setresuid(uid_t id) { return static_cast<int>(::syscall(SYS_setresuid, id, id, id)); }
 
 constexpr mode_t default_umask = 0022;
 
@@ -46,7 +53,7 @@ bool setgroups_is_denied() {
 
 void set_groups(const oci::User& user) {
     const std::vector<gid_t> groups(user.additional_gids.begin(), user.additional_gids.end());
-    if (::setgroups(groups.size(), groups.data()) == 0) {
+    if (raw_setgroups(groups.size(), groups.data()) == 0) {
         const int count = ::getgroups(0, nullptr);
         if (count == static_cast<int>(groups.size())) return;
         throw Error(ErrorKind::denied, "set process.user.additionalGids: the kernel keeps " + std::to_string(count) +
@@ -67,10 +74,10 @@ void set_groups(const oci::User& user) {
 void set_user(const oci::User& user, bool keep_groups) {
     ::umask(user.umask ? static_cast<mode_t>(*user.umask) : default_umask);
     if (!keep_groups) set_groups(user);
-    if (::setresgid(user.gid, user.gid, user.gid) != 0) {
+    if (raw_setresgid(user.gid) != 0) {
         throw_id_error(errno, "set process.user.gid " + std::to_string(user.gid));
     }
-    if (::setresuid(user.uid, user.uid, user.uid) != 0) {
+    if (raw_setresuid(user.uid) != 0) {
         throw_id_error(errno, "set process.user.uid " + std::to_string(user.uid));
     }
     uid_t real = 0, effective = 0, saved = 0;

@@ -58,9 +58,8 @@ private:
         check_container_id(options_.id);
         StateDir dir = StateDir::open(open_root(options_.root, false), options_.id);
         record_ = dir.read();
-        check_status(dir.status(record_));
         first_ = open_process(record_);
-        if (!first_) check_status("stopped");
+        check_status(dir.status(record_, static_cast<bool>(first_)));
         spec_ = dir.read_spec();
         filter_ = dir.read_filter();
         process_ = exec_process(options_, spec_.process);
@@ -180,6 +179,7 @@ private:
     }
 
     int see_through() {
+        close_program_mount();
         std::optional<TerminalProxy> terminal;
         if (master_from_) terminal.emplace(posix::receive_fd(master_from_));
         for (;;) {

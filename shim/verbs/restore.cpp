@@ -200,6 +200,7 @@ int restore(const Globals& globals, Walker& walker) {
     const CriuOptions options = parse_criu(globals, walker, true);
     check_container_id(options.id);
     run_from_unwritable_program();
+    close_program_mount();  // criu must not be handed it
     return Restore(options, globals).run();
 }
 

@@ -253,6 +253,43 @@ TEST_F(Cve20195736, ArgumentsEnvironmentAndDescriptorsSurviveTheSecondStart) {
     EXPECT_EQ(text_of(dir_ / "handed.out"), "\n0\n1\n2\n3\n4\n") << "4 is that of ls";
 }
 
+// The first start leaves its mount open at a number of its own choice, which nobody else may ever see.
+TEST_F(Cve20195736, TheMountOfTheSecondStartIsNobodyElses) {
+    write(config("ls -l /proc/self/fd; echo end"));
+    const auto run_with_63 = [&](const char* preserved, bool taken) {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            std::vector<std::string> words = command(run_words());
+            words.insert(words.end(), {"--preserve-fds", preserved});
+            std::vector<char*> argv;
+            for (auto& word : words) argv.push_back(word.data());
+            argv.push_back(nullptr);
+            const int out = ::open((dir_ / "mount.out").c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+            const int err = ::open((dir_ / "mount.err").c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+            ::dup2(out, 1);
+            ::dup2(err, 2);
+            for (int fd = 3; fd < 63; ++fd) ::dup2(0, fd);
+            if (taken) ::dup2(0, 63);  // as bash does for <(…)
+            ::close_range(taken ? 64 : 63, ~0U, 0);
+            ::execv(argv[0], argv.data());
+            ::_exit(99);
+        }
+        int status = 0;
+        EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+        return WEXITSTATUS(status);
+    };
+    EXPECT_EQ(run_with_63("0", false), 0);
+    EXPECT_THAT(text_of(dir_ / "mount.out"), ::testing::Not(HasSubstr("locald-shim")));
+    EXPECT_THAT(text_of(dir_ / "mount.out"), ::testing::Not(HasSubstr(" 63 ")));
+    EXPECT_EQ(run_with_63("0", true), 0);
+    EXPECT_THAT(text_of(dir_ / "mount.out"), ::testing::Not(HasSubstr(" 63 ")));
+    EXPECT_EQ(run_with_63("61", true), 0);
+    EXPECT_THAT(text_of(dir_ / "mount.out"), HasSubstr(" 63 ->"));
+    EXPECT_THAT(text_of(dir_ / "mount.out"), ::testing::Not(HasSubstr("locald-shim")));
+    EXPECT_EQ(run_with_63("61", false), 125);
+    EXPECT_THAT(text_of(dir_ / "mount.err"), HasSubstr("unable to stat preserved-fd 60 (of 61): Bad file descriptor"));
+}
+
 TEST(OwnProgram, AsksTheKernelWhetherAFileCanBeWritten) {
     EXPECT_FALSE(shim::is_unwritable("/proc/self/exe"));
     EXPECT_FALSE(shim::is_unwritable("/nowhere"));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <memory>
@@ -101,6 +102,11 @@ std::string read_all(const UniqueFd& fd, std::string_view what, std::size_t most
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) throw_errno(errno, "read ", what);
         if (n == 0) return text;
+        struct stat st {};
+        if (text.empty() && static_cast<std::size_t>(n) == block.size() && ::fstat(fd.get(), &st) == 0 &&
+            st.st_size > 0) {
+            text.reserve(std::min(static_cast<std::size_t>(st.st_size), most) + block.size());
+        }
         text.append(block.data(), static_cast<std::size_t>(n));
         if (text.size() > most) {
             throw Error(ErrorKind::invalid,

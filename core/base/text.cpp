@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "core/base/error.hpp"
 
@@ -9,7 +10,21 @@ namespace locald {
 
 namespace {
 
-/// The length of the valid UTF-8 sequence at the front of `text`; 0 when there is none.
+bool is_alnum(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+bool is_plain(char c) noexcept { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
+/// Whether any of eight bytes is not plain. Sometimes also for eight that are (above 0x7E): then each is looked at.
+bool has_special(std::uint64_t bytes) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101, high = 0x8080808080808080;
+    const auto has_zero = [](std::uint64_t word) { return (word - ones) & ~word & high; };
+    const std::uint64_t control = (bytes - ones * 0x20) & ~bytes & high;
+    return (control | (bytes & high) | has_zero(bytes ^ (ones * '"')) | has_zero(bytes ^ (ones * '\\')) |
+            has_zero(bytes ^ (ones * 0x7F))) != 0;
+}
+
+}  // namespace
+
 std::size_t utf8_length(std::string_view text) noexcept {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char first = byte(0);
@@ -25,25 +40,31 @@ std::size_t utf8_length(std::string_view text) noexcept {
     return overlong || surrogate || beyond ? 0 : length;
 }
 
-bool is_alnum(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+std::size_t plain_json_length(std::string_view text) noexcept {
+    std::size_t length = 0;
+    std::uint64_t word = 0;
+    for (; length + sizeof word <= text.size(); length += sizeof word) {
+        std::memcpy(&word, text.data() + length, sizeof word);
+        if (has_special(word)) break;
+    }
+    while (length < text.size() && is_plain(text[length])) ++length;
+    return length;
+}
 
-bool is_plain(char c) noexcept { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
-
-}  // namespace
-
-std::string json_quote(std::string_view text) {
+bool append_json_quoted(std::string& out, std::string_view text) {
     static constexpr std::string_view hex = "0123456789abcdef";
-    std::string out = "\"";
+    bool right = true;
+    out += '"';
     while (!text.empty()) {
         // Most texts are plain from end to end: such stretches are copied as a whole.
-        const auto plain =
-            static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+        const std::size_t plain = plain_json_length(text);
         out += text.substr(0, plain);
         text.remove_prefix(plain);
         if (text.empty()) break;
         const char c = text.front();
         const std::size_t length = utf8_length(text);
         if (length == 0) {
+            right = false;
             out += "\xEF\xBF\xBD";
             text.remove_prefix(1);
             continue;
@@ -64,7 +85,14 @@ std::string json_quote(std::string_view text) {
         }
         text.remove_prefix(length);
     }
-    return out + '"';
+    out += '"';
+    return right;
+}
+
+std::string json_quote(std::string_view text) {
+    std::string out;
+    append_json_quoted(out, text);
+    return out;
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -85,6 +113,11 @@ std::string_view trim(std::string_view text) noexcept {
 }
 
 std::string clean_path(std::string_view path) {
+    // Mostly there is nothing to do: a slash in front, no empty part, none that begins with a dot.
+    if (path.size() > 1 && path.front() == '/' && path.back() != '/' && path.find("//") == std::string_view::npos &&
+        path.find("/.") == std::string_view::npos) {
+        return std::string(path);
+    }
     std::vector<std::string_view> kept;
     for (const auto part : split(path, '/')) {
         if (part.empty() || part == ".") continue;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,13 @@ namespace locald {
 
 /// `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so the result is always valid JSON.
 std::string json_quote(std::string_view text);
+/// The same at the end of `out`. False when bytes were replaced.
+bool append_json_quoted(std::string& out, std::string_view text);
+/// How many bytes at the front of `text` mean themselves in a JSON string: ASCII but quotes, backslashes and control
+/// characters. Looks at eight at a time.
+std::size_t plain_json_length(std::string_view text) noexcept;
+/// The length of the valid UTF-8 sequence at the front of `text`, which is not empty; 0 when there is none.
+std::size_t utf8_length(std::string_view text) noexcept;
 
 /// `text` cut at every `separator`; empty parts stay, an empty text gives one empty part.
 std::vector<std::string_view> split(std::string_view text, char separator);

@@ -87,15 +87,16 @@ static void read(Json& value, const Place& place, Manifest& out) {
 
 /// The names of an object whose values mean nothing: `{"80/tcp": {}}`.
 static void read_names(Object& object, std::string_view name, std::vector<std::string>& out) {
-    Json* member = object.find(name);
+    Json* member = object.take(name);
     if (member == nullptr) return;
     const Place place(object.place(), name);
-    if (!member->is_object()) fail_expected(place, "an object", *member);
-    for (const auto& [key, nothing] : member->get_ref<Json::object_t&>()) {
+    if (!member->is(json::Kind::object)) fail_expected(place, "an object", *member);
+    for (const auto& [key, nothing] : member->members()) {
         refuse_nul(key, Place(place, key));
-        out.push_back(key);
+        out.emplace_back(key);
     }
-    object.take(*member);
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
 }
 
 /// Reads `config` and returns its unknown members.
@@ -122,7 +123,7 @@ static void read(Json& value, const Place& place, ImageConfig& out) {
     object.get_free_text("author", out.author);
 
     const Place rootfs_place(place, "rootfs");
-    Json* rootfs = object.find("rootfs");
+    Json* rootfs = object.take("rootfs");
     if (rootfs == nullptr) fail(rootfs_place, "missing");
     Object layers(*rootfs, rootfs_place);
     std::string type;
@@ -132,12 +133,10 @@ static void read(Json& value, const Place& place, ImageConfig& out) {
     }
     // Null stands for the empty list here, as engines in Go write an image without layers.
     layers.get("diff_ids", out.diff_ids);
-    object.take(*rootfs);
 
     std::string inner;
-    if (Json* config = object.find("config")) {
+    if (Json* config = object.take("config")) {
         inner = read_execution(*config, Place(place, "config"), out);
-        object.take(*config);
     }
     out.unknown = object.rest();
     if (inner.empty()) return;
@@ -148,22 +147,24 @@ static void read(Json& value, const Place& place, ImageConfig& out) {
 
 }  // namespace reader
 
-using writer::Json;
+using writer::Object;
+using writer::Place;
 using writer::put_always;
 using writer::put_some;
 using writer::put_unknown;
+using writer::Text;
 
-static Json write(const Platform& platform) {
-    Json object = Json::object();
+static void write(Text& text, const Place& place, const Platform& platform) {
+    Object object(text, place);
     put_always(object, "architecture", platform.architecture);
     put_always(object, "os", platform.os);
     put_some(object, "variant", platform.variant);
     put_unknown(object, platform.unknown);
-    return object;
+    object.close();
 }
 
-static Json write(const Descriptor& descriptor) {
-    Json object = Json::object();
+static void write(Text& text, const Place& place, const Descriptor& descriptor) {
+    Object object(text, place);
     put_always(object, "mediaType", descriptor.media_type);
     put_always(object, "digest", descriptor.digest);
     put_always(object, "size", descriptor.size);
@@ -172,38 +173,56 @@ static Json write(const Descriptor& descriptor) {
     put_some(object, "platform", descriptor.platform);
     put_some(object, "artifactType", descriptor.artifact_type);
     put_unknown(object, descriptor.unknown);
-    return object;
+    object.close();
 }
 
-static Json write(const Index& index) {
-    Json object = Json::object();
+static void write(Text& text, const Place& place, const Index& index) {
+    Object object(text, place);
     put_always(object, "schemaVersion", 2);
     put_some(object, "mediaType", index.media_type);
     put_always(object, "manifests", index.manifests);
     put_some(object, "annotations", index.annotations);
     put_unknown(object, index.unknown);
-    return object;
+    object.close();
 }
 
-static Json write(const Manifest& manifest) {
-    Json object = Json::object();
+static void write(Text& text, const Place& place, const Manifest& manifest) {
+    Object object(text, place);
     put_always(object, "schemaVersion", 2);
     put_some(object, "mediaType", manifest.media_type);
     put_always(object, "config", manifest.config);
     put_always(object, "layers", manifest.layers);
     put_some(object, "annotations", manifest.annotations);
     put_unknown(object, manifest.unknown);
-    return object;
+    object.close();
 }
 
-static void put_names(Json& object, std::string_view key, const std::vector<std::string>& names) {
+static void put_names(Object& object, std::string_view key, const std::vector<std::string>& names) {
     std::map<std::string, std::map<std::string, std::string>> set;
     for (const auto& name : names) set[name];
     put_some(object, key, set);
 }
 
-static Json write(const ImageConfig& config) {
-    Json execution = Json::object();
+static void write(Text& text, const Place& place, const ImageConfig& config) {
+    // The unknown members of `config` stand among those of the whole, one level down.
+    std::string inner, others;
+    if (!config.unknown.empty()) {
+        const json::Document document(config.unknown);
+        const Place unknown_place("unknown members");
+        reader::Object members(document.root(), unknown_place);
+        if (const auto* member = members.take("config")) json::append_compact(inner, *member);
+        others = members.rest();
+    }
+    Object object(text, place);
+    put_some(object, "created", config.created);
+    put_some(object, "author", config.author);
+    put_always(object, "architecture", config.architecture);
+    put_always(object, "os", config.os);
+    put_some(object, "variant", config.variant);
+
+    Text execution_text;
+    const Place execution_place(place, "config");
+    Object execution(execution_text, execution_place);
     put_some(execution, "User", config.user);
     put_names(execution, "ExposedPorts", config.exposed_ports);
     put_some(execution, "Env", config.env);
@@ -213,35 +232,29 @@ static Json write(const ImageConfig& config) {
     put_some(execution, "WorkingDir", config.working_dir);
     put_some(execution, "Labels", config.labels);
     put_some(execution, "StopSignal", config.stop_signal);
-    Json others = Json::object();
-    put_unknown(others, config.unknown);
-    if (const auto inner = others.find("config"); inner != others.end()) {
-        put_unknown(execution, inner->dump());
-        others.erase(inner);
+    put_unknown(execution, inner);
+    execution.close();
+    if (execution_text.str() != "{}") {
+        static_cast<void>(object.key("config"));
+        text.add(execution_text.str());
     }
 
-    Json object = Json::object();
-    put_some(object, "created", config.created);
-    put_some(object, "author", config.author);
-    put_always(object, "architecture", config.architecture);
-    put_always(object, "os", config.os);
-    put_some(object, "variant", config.variant);
-    if (!execution.empty()) writer::put(object, "config", std::move(execution));
-    Json rootfs = Json::object();
+    const Place rootfs_place = object.key("rootfs");
+    Object rootfs(text, rootfs_place);
     put_always(rootfs, "type", std::string("layers"));
     put_always(rootfs, "diff_ids", config.diff_ids);
-    writer::put(object, "rootfs", std::move(rootfs));
-    put_unknown(object, others.dump());
-    return object;
+    rootfs.close();
+    put_unknown(object, others);
+    object.close();
 }
 
 namespace {
 
 template <class T>
 T parse_value(std::string_view json) {
-    auto document = reader::parse_document(json);
+    const json::Document document(json);
     T value;
-    reader::read(document, reader::Place(), value);
+    reader::read(document.root(), reader::Place(), value);
     return value;
 }
 
@@ -274,10 +287,10 @@ std::string_view name_of(DocumentKind kind) { return kind == DocumentKind::index
 Index parse_index(std::string_view json) { return parse_value<Index>(json); }
 Manifest parse_manifest(std::string_view json) { return parse_value<Manifest>(json); }
 ImageConfig parse_image_config(std::string_view json) { return parse_value<ImageConfig>(json); }
-std::string to_json(const Index& index) { return writer::text_of(write(index), false); }
-std::string to_json(const Manifest& manifest) { return writer::text_of(write(manifest), false); }
-std::string to_json(const ImageConfig& config) { return writer::text_of(write(config), false); }
-std::string to_json(const Descriptor& descriptor) { return writer::text_of(write(descriptor), false); }
+std::string to_json(const Index& index) { return writer::text_of(index, false); }
+std::string to_json(const Manifest& manifest) { return writer::text_of(manifest, false); }
+std::string to_json(const ImageConfig& config) { return writer::text_of(config, false); }
+std::string to_json(const Descriptor& descriptor) { return writer::text_of(descriptor, false); }
 
 DocumentKind document_kind(std::string_view json, std::string_view declared) {
     constexpr std::size_t shown = 160;
@@ -287,12 +300,12 @@ DocumentKind document_kind(std::string_view json, std::string_view declared) {
         throw Error(ErrorKind::invalid, "type " + json_quote(declared.substr(0, shown)) +
                                             " is neither an image index nor an image manifest");
     }
-    auto document = reader::parse_document(json);
+    const json::Document document(json);
     const reader::Place place;
-    reader::Object object(document, place);
-    const bool manifests = object.find("manifests") != nullptr;
-    const bool layers = object.find("layers") != nullptr;
-    const bool config = object.find("config") != nullptr;
+    reader::Object object(document.root(), place);
+    const bool manifests = object.has("manifests");
+    const bool layers = object.has("layers");
+    const bool config = object.has("config");
     if (manifests && (layers || config)) {
         reader::fail(place, std::string("holds both `manifests` and `") + (layers ? "layers" : "config") +
                                 "`, so it is read differently by different programs");

@@ -1,10 +1,7 @@
 #pragma once
 
-// Private to core/oci (the one header that knows nlohmann): reads a parsed document into values, once, moving its
-// strings out, and names the place of whatever is wrong. A null member counts as absent, as engines written in Go write
-// nil lists that way.
-
-#include <nlohmann/json.hpp>
+// Private to core/oci: reads a parsed document into values and names the place of whatever is wrong. A null member
+// counts as absent, as engines written in Go write nil lists that way.
 
 #include <concepts>
 #include <cstddef>
@@ -12,14 +9,17 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/base/json.hpp"
+
 namespace locald::oci::reader {
 
-using Json = nlohmann::json;
+using Json = const json::Value;
 
 /// Where a value stands in its document: a chain of nodes on the stack, turned into text only when something is wrong.
 class Place {
@@ -45,20 +45,14 @@ private:
 /// @throws Error(invalid): `PLACE: WHAT`
 [[noreturn]] void fail(const Place& place, std::string_view what);
 /// @throws Error(invalid): `PLACE: expected EXPECTED, got …`
-[[noreturn]] void fail_expected(const Place& place, std::string_view expected, const Json& got);
-
-/// The deepest nesting of objects and lists that is read; what comes deeper is refused before it is parsed.
-inline constexpr int max_depth = 128;
-
-/// Parses one JSON document. @throws Error(invalid) with the byte, line and column of what is wrong
-Json parse_document(std::string_view text);
+[[noreturn]] void fail_expected(const Place& place, std::string_view expected, Json& got);
 
 /// An integer of the document within bounds; floats such as 1.0 or 1e3 are refused.
-std::uint64_t unsigned_at(const Json& value, const Place& place, std::uint64_t max);
-std::int64_t signed_at(const Json& value, const Place& place, std::int64_t min, std::int64_t max);
+std::uint64_t unsigned_at(Json& value, const Place& place, std::uint64_t max);
+std::int64_t signed_at(Json& value, const Place& place, std::int64_t min, std::int64_t max);
 
 /// Refuses a string that holds a NUL byte: the kernel would see another, shorter name.
-void refuse_nul(const std::string& text, const Place& place);
+void refuse_nul(std::string_view text, const Place& place);
 
 void read(Json& value, const Place& place, bool& out);
 void read(Json& value, const Place& place, std::string& out);
@@ -80,8 +74,8 @@ void read(Json& value, const Place& place, std::optional<T>& out) {
 
 template <class T>
 void read(Json& value, const Place& place, std::vector<T>& out) {
-    if (!value.is_array()) fail_expected(place, "a list", value);
-    auto& items = value.get_ref<Json::array_t&>();
+    if (!value.is(json::Kind::array)) fail_expected(place, "a list", value);
+    const auto items = value.items();
     out.clear();
     // Reserving for large elements would let a short text ask for much memory before the first one proved right.
     if constexpr (sizeof(T) <= sizeof(std::string)) out.reserve(items.size());
@@ -90,16 +84,16 @@ void read(Json& value, const Place& place, std::vector<T>& out) {
 
 template <class T>
 void read(Json& value, const Place& place, std::map<std::string, T>& out) {
-    if (!value.is_object()) fail_expected(place, "an object", value);
+    if (!value.is(json::Kind::object)) fail_expected(place, "an object", value);
     out.clear();
-    for (auto& [key, member] : value.get_ref<Json::object_t&>()) {
+    for (const auto& [key, member] : value.members()) {
         const Place here(place, key);
         refuse_nul(key, here);
-        read(member, here, out.emplace_hint(out.end(), key, T())->second);
+        read(member, here, out.insert_or_assign(out.end(), std::string(key), T())->second);
     }
 }
 
-/// One object while its members are taken out of it; what nobody took is rest().
+/// One object, and which of its members were taken; the others are rest().
 class Object {
 public:
     /// @throws Error(invalid) when `value` is no object
@@ -110,10 +104,9 @@ public:
     /// Reads the member into `out` and returns true; leaves `out` alone when the member is absent or null.
     template <class T>
     bool get(std::string_view name, T& out) {
-        Json* member = find(name);
+        Json* member = take(name);
         if (member == nullptr) return false;
         read(*member, Place(place_, name), out);
-        take(*member);
         return true;
     }
 
@@ -127,17 +120,17 @@ public:
     bool get_free_text(std::string_view name, std::string& out);
     bool get_free_text(std::string_view name, std::map<std::string, std::string>& out);
 
-    /// The member itself, or null when it is absent or null; counts as taken. For shapes that need more than get.
-    Json* find(std::string_view name);
-    void take(Json& member);
+    /// The member itself, or null when it is absent or null. For shapes that need more than get.
+    Json* take(std::string_view name);
+    bool has(std::string_view name) const noexcept;
 
     /// The members that nobody took, as the text of one object; empty when there are none.
     std::string rest() const;
 
 private:
-    Json::object_t& members_;
+    std::span<const json::Member> members_;
     const Place& place_;
-    std::size_t taken_ = 0;
+    std::vector<bool> taken_;
 };
 
 }  // namespace locald::oci::reader

@@ -7,7 +7,7 @@
 
 namespace locald::oci {
 
-writer::Json write(const IdMapping& mapping);
-writer::Json write(const Linux& in);
+void write(writer::Text& text, const writer::Place& place, const IdMapping& mapping);
+void write(writer::Text& text, const writer::Place& place, const Linux& in);
 
 }  // namespace locald::oci

@@ -1,59 +1,70 @@
 #include "core/oci/json_writer.hpp"
 
-#include "core/oci/json_reader.hpp"
+#include <algorithm>
+
+#include "core/base/json.hpp"
+#include "core/base/text.hpp"
 
 namespace locald::oci::writer {
 
-namespace {
+void Text::add_string(std::string_view text, const Place& place) {
+    if (!append_json_quoted(text_, text)) reader::fail(place, "is not UTF-8");
+}
 
-bool is_json_text(const std::string& text) {
-    try {
-        static_cast<void>(Json(text).dump());
-        return true;
-    } catch (const Json::type_error&) {
-        return false;
+Place Object::key(std::string_view name) {
+    if (text_.str().size() > start_ + 1) text_.add(",");
+    if (!append_json_quoted(text_.str(), name)) reader::fail(place_, "has a member whose name is not UTF-8");
+    text_.add(":");
+    return {place_, name};
+}
+
+void put_unknown(Object& object, const std::string& unknown) {
+    if (unknown.empty()) return;
+    const json::Document others(unknown);
+    if (!others.root().is(json::Kind::object)) {
+        reader::fail_expected(Place("unknown members"), "an object", others.root());
+    }
+    const std::string present = std::string(object.so_far()) + "}";
+    const json::Document known(present);
+    for (const auto& [key, value] : others.root().members()) {
+        const auto members = known.root().members();
+        if (std::any_of(members.begin(), members.end(), [&](const auto& member) { return member.key == key; }))
+            continue;
+        static_cast<void>(object.key(key));
+        json::append_compact(object.text().str(), value);
     }
 }
 
-/// Throws for the first text below `value` that is not UTF-8; only called when there is one.
-void refuse_bad_text(const Json& value, const reader::Place& place) {
-    if (value.is_string() && !is_json_text(value.get_ref<const std::string&>())) reader::fail(place, "is not UTF-8");
-    if (value.is_array()) {
-        std::size_t index = 0;
-        for (const auto& item : value) refuse_bad_text(item, reader::Place(place, index++));
-    }
-    if (value.is_object()) {
-        for (const auto& [key, member] : value.get_ref<const Json::object_t&>()) {
-            if (!is_json_text(key)) reader::fail(place, "has a member whose name is not UTF-8");
-            refuse_bad_text(member, reader::Place(place, key));
+std::string indented(const std::string& compact) {
+    std::string out;
+    std::size_t depth = 0;
+    const auto new_line = [&] { out.append("\n").append(depth, '\t'); };
+    for (std::size_t i = 0; i < compact.size(); ++i) {
+        const char c = compact[i];
+        if (c == '"') {
+            std::size_t end = i + 1;
+            while (compact[end] != '"') end += compact[end] == '\\' ? 2U : 1U;
+            out.append(compact, i, end + 1 - i);
+            i = end;
+        } else if (c == '{' || c == '[') {
+            out += c;
+            if (compact[i + 1] == '}' || compact[i + 1] == ']') {
+                out += compact[++i];
+            } else {
+                ++depth;
+                new_line();
+            }
+        } else if (c == '}' || c == ']') {
+            --depth;
+            new_line();
+            out += c;
+        } else {
+            out += c;
+            if (c == ',') new_line();
+            if (c == ':') out += ' ';
         }
     }
-}
-
-}  // namespace
-
-void put_unknown(Json& object, const std::string& unknown) {
-    if (unknown.empty()) return;
-    const auto members = reader::parse_document(unknown);
-    if (!members.is_object()) reader::fail_expected(reader::Place("unknown members"), "an object", members);
-    // Compared with the few that were there before only: unknown members are unique among themselves, and may be many.
-    const auto& present = object.get_ref<const Json::object_t&>();
-    const auto known = present.size();
-    for (const auto& [key, value] : members.get_ref<const reader::Json::object_t&>()) {
-        bool taken = false;
-        for (std::size_t i = 0; i < known && !taken; ++i)
-            taken = (present.begin() + static_cast<std::ptrdiff_t>(i))->first == key;
-        if (!taken) put(object, key, Json(value));
-    }
-}
-
-std::string text_of(const Json& document, bool pretty) {
-    try {
-        return pretty ? document.dump(1, '\t') : document.dump();
-    } catch (const Json::type_error&) {
-        refuse_bad_text(document, reader::Place());
-        throw;
-    }
+    return out;
 }
 
 }  // namespace locald::oci::writer

@@ -211,23 +211,23 @@ static void read(Json& value, const Place& place, Spec& out) {
 namespace locald::oci {
 
 Spec parse_spec(std::string_view json) {
-    auto document = reader::parse_document(json);
+    const json::Document document(json);
     Spec spec;
-    reader::read(document, reader::Place(), spec);
+    reader::read(document.root(), reader::Place(), spec);
     return spec;
 }
 
 Process parse_process(std::string_view json) {
-    auto document = reader::parse_document(json);
+    const json::Document document(json);
     Process process;
-    reader::read(document, reader::Place("process"), process);
+    reader::read(document.root(), reader::Place("process"), process);
     return process;
 }
 
 Resources parse_resources(std::string_view json) {
-    auto document = reader::parse_document(json);
+    const json::Document document(json);
     Resources resources;
-    reader::read(document, reader::Place("resources"), resources);
+    reader::read(document.root(), reader::Place("resources"), resources);
     return resources;
 }
 

@@ -106,10 +106,9 @@ void read(Json& value, const Place& place, Resources& out) {
     object.get("devices", out.devices);
     object.get("memory", out.memory);
     object.get("cpu", out.cpu);
-    if (Json* pids = object.find("pids")) {
+    if (Json* pids = object.take("pids")) {
         const Place here(place, "pids");
         Object(*pids, here).get("limit", out.pids_limit);
-        object.take(*pids);
     }
     object.get("blockIO", out.block_io);
     object.get("hugepageLimits", out.hugepage_limits);

@@ -1,12 +1,8 @@
-#include <nlohmann/json.hpp>
-#include <time.h>
-
-#include <array>
-#include <chrono>
-#include <cstdio>
 #include <limits>
+#include <utility>
 
 #include "core/base/error.hpp"
+#include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "shim/container/state.hpp"
 
@@ -19,45 +15,117 @@ Error corrupt(const std::string& what) {
         .with_remedy("`locald-shim delete --force ID` removes the container");
 }
 
-/// A whole number from 0: what get() alone would cut off, or take from a fraction, is refused.
-template <class Number>
-Number number_of(const nlohmann::json& whole, const char* key) {
-    const auto& value = whole.at(key);
-    // Negative ones are integers, but not unsigned.
-    const bool fits = value.is_number_unsigned() &&
-                      value.get<std::uint64_t>() <= static_cast<std::uint64_t>(std::numeric_limits<Number>::max());
-    if (!fits) throw corrupt(std::string(key) + ": expected a number, got " + value.dump());
-    return value.get<Number>();
+/// state.json while it is taken apart. What a version of ours does not know is passed over.
+class Fields {
+public:
+    explicit Fields(const json::Value& whole) : whole_(whole) {
+        if (!whole.is(json::Kind::object)) throw corrupt("expected an object");
+    }
+
+    std::string text(std::string_view key) const { return text_of(need(key), key); }
+    std::string text_or_empty(std::string_view key) const {
+        const json::Value* value = find(key);
+        return value == nullptr ? std::string() : text_of(*value, key);
+    }
+
+    template <class Number>
+    Number number(std::string_view key) const {
+        const json::Value& value = need(key);
+        const auto number = value.as_unsigned();
+        if (!number || *number > static_cast<std::uint64_t>(std::numeric_limits<Number>::max())) {
+            throw corrupt(std::string(key) + ": expected a number, got " + std::string(value.raw().substr(0, 64)));
+        }
+        return static_cast<Number>(*number);
+    }
+
+    bool flag(std::string_view key, bool otherwise) const {
+        const json::Value* value = find(key);
+        if (value == nullptr) return otherwise;
+        if (!value->is(json::Kind::boolean)) throw corrupt(std::string(key) + ": expected true or false");
+        return value->boolean();
+    }
+
+    std::vector<std::string> texts(std::string_view key) const {
+        std::vector<std::string> list;
+        const json::Value& value = need(key);
+        if (!value.is(json::Kind::array)) throw corrupt(std::string(key) + ": expected a list");
+        for (const auto& item : value.items()) list.push_back(text_of(item, key));
+        return list;
+    }
+
+    oci::Annotations annotations(std::string_view key) const {
+        oci::Annotations all;
+        const json::Value& value = need(key);
+        if (!value.is(json::Kind::object)) throw corrupt(std::string(key) + ": expected an object");
+        for (const auto& [name, text] : value.members()) {
+            all.insert_or_assign(all.end(), std::string(name), text_of(text, key));
+        }
+        return all;
+    }
+
+    bool has(std::string_view key) const { return find(key) != nullptr; }
+
+private:
+    static std::string text_of(const json::Value& value, std::string_view key) {
+        if (!value.is(json::Kind::string)) throw corrupt(std::string(key) + ": expected a string");
+        return std::string(value.string());
+    }
+
+    const json::Value* find(std::string_view key) const {
+        for (const auto& member : whole_.members()) {
+            if (member.key == key) return &member.value;
+        }
+        return nullptr;
+    }
+
+    const json::Value& need(std::string_view key) const {
+        const json::Value* value = find(key);
+        if (value == nullptr) throw corrupt(std::string(key) + " is missing");
+        return *value;
+    }
+
+    const json::Value& whole_;
+};
+
+void append(std::string& json, std::string_view name, std::string_view text) {
+    json += name;
+    append_json_quoted(json, text);
+}
+
+void append(std::string& json, std::string_view name, const std::vector<std::string>& list) {
+    json += name;
+    json += '[';
+    for (const auto& text : list) append(json, &text == &list.front() ? "" : ",", text);
+    json += ']';
 }
 
 }  // namespace
 
 std::string to_json(const Record& record) {
     const oci::State& state = record.state;
-    std::string json = "{\"ociVersion\":" + json_quote(state.oci_version) + ",\"id\":" + json_quote(state.id) +
-                       ",\"status\":" + json_quote(state.status) + ",\"pid\":" + std::to_string(state.pid) +
-                       ",\"bundle\":" + json_quote(state.bundle) + ",\"rootfs\":" + json_quote(state.rootfs) +
-                       ",\"created\":" + json_quote(state.created) + ",\"annotations\":{";
+    std::string json;
+    constexpr std::size_t around = 8, rest = 1024;
+    std::size_t expected = rest;
+    for (const auto& [key, value] : state.annotations) expected += key.size() + value.size() + around;
+    json.reserve(expected);
+    append(json, "{\"ociVersion\":", state.oci_version);
+    append(json, ",\"id\":", state.id);
+    append(json, ",\"status\":", state.status);
+    json += ",\"pid\":" + std::to_string(state.pid);
+    append(json, ",\"bundle\":", state.bundle);
+    append(json, ",\"rootfs\":", state.rootfs);
+    append(json, ",\"created\":", state.created);
+    json += ",\"annotations\":{";
     bool first = true;
     for (const auto& [key, value] : state.annotations) {
-        json += (first ? "" : ",") + json_quote(key) + ":" + json_quote(value);
-        first = false;
+        append(json, std::exchange(first, false) ? "" : ",", key);
+        append(json, ":", value);
     }
     json += "},\"startTime\":" + std::to_string(record.start_time) + ",\"shimPid\":" + std::to_string(record.shim_pid) +
-            ",\"shimStartTime\":" + std::to_string(record.shim_start_time) + ",\"cgroups\":[";
-    first = true;
-    for (const auto& path : record.cgroups) {
-        json += (first ? "" : ",") + json_quote(path);
-        first = false;
-    }
-    json += "],\"resctrl\":[";
-    first = true;
-    for (const auto& path : record.resctrl) {
-        json += (first ? "" : ",") + json_quote(path);
-        first = false;
-    }
-    json += "]";
-    if (!record.systemd_unit.empty()) json += ",\"systemdUnit\":" + json_quote(record.systemd_unit);
+            ",\"shimStartTime\":" + std::to_string(record.shim_start_time);
+    append(json, ",\"cgroups\":", record.cgroups);
+    append(json, ",\"resctrl\":", record.resctrl);
+    if (!record.systemd_unit.empty()) append(json, ",\"systemdUnit\":", record.systemd_unit);
     if (!record.process) json += ",\"process\":false";
     if (record.poststart) json += ",\"poststart\":true";
     if (record.poststop) json += ",\"poststop\":true";
@@ -65,30 +133,33 @@ std::string to_json(const Record& record) {
 }
 
 Record parse_record(const std::string& json) {
+    const auto document = [&] {
+        try {
+            return json::Document(json);
+        } catch (const Error& e) {
+            throw corrupt(e.what());
+        }
+    }();
+    const Fields fields(document.root());
     Record record;
-    try {
-        const auto whole = nlohmann::json::parse(json);
-        oci::State& state = record.state;
-        state.oci_version = whole.at("ociVersion").get<std::string>();
-        state.id = whole.at("id").get<std::string>();
-        state.status = whole.at("status").get<std::string>();
-        state.pid = number_of<int>(whole, "pid");
-        state.bundle = whole.at("bundle").get<std::string>();
-        state.rootfs = whole.at("rootfs").get<std::string>();
-        state.created = whole.at("created").get<std::string>();
-        state.annotations = whole.at("annotations").get<oci::Annotations>();
-        record.start_time = number_of<std::uint64_t>(whole, "startTime");
-        record.shim_pid = number_of<pid_t>(whole, "shimPid");
-        record.shim_start_time = number_of<std::uint64_t>(whole, "shimStartTime");
-        record.cgroups = whole.at("cgroups").get<std::vector<std::string>>();
-        record.resctrl = whole.value("resctrl", std::vector<std::string>());
-        record.systemd_unit = whole.value("systemdUnit", std::string());
-        record.process = whole.value("process", true);
-        record.poststart = whole.value("poststart", false);
-        record.poststop = whole.value("poststop", false);
-    } catch (const nlohmann::json::exception& e) {
-        throw corrupt(e.what());
-    }
+    oci::State& state = record.state;
+    state.oci_version = fields.text("ociVersion");
+    state.id = fields.text("id");
+    state.status = fields.text("status");
+    state.pid = fields.number<int>("pid");
+    state.bundle = fields.text("bundle");
+    state.rootfs = fields.text("rootfs");
+    state.created = fields.text("created");
+    state.annotations = fields.annotations("annotations");
+    record.start_time = fields.number<std::uint64_t>("startTime");
+    record.shim_pid = fields.number<pid_t>("shimPid");
+    record.shim_start_time = fields.number<std::uint64_t>("shimStartTime");
+    record.cgroups = fields.texts("cgroups");
+    if (fields.has("resctrl")) record.resctrl = fields.texts("resctrl");
+    record.systemd_unit = fields.text_or_empty("systemdUnit");
+    record.process = fields.flag("process", true);
+    record.poststart = fields.flag("poststart", false);
+    record.poststop = fields.flag("poststop", false);
     return record;
 }
 

@@ -101,10 +101,10 @@ void user(const std::string& text) {
 }
 
 void path(const std::string& text) {
-    const std::string clean = shim::clean_path(text);
+    const std::string clean = clean_path(text);
     need(clean.starts_with('/') && ("/" + clean + "/").find("/../") == std::string::npos);
-    need(shim::clean_path(clean) == clean);
-    if (clean != "/") need(shim::clean_path(split_path(clean).parent + "/" + split_path(clean).name) == clean);
+    need(clean_path(clean) == clean);
+    if (clean != "/") need(clean_path(split_path(clean).parent + "/" + split_path(clean).name) == clean);
     need(sysctl_name(sysctl_name(text)).size() == text.size());
 }
 

@@ -90,5 +90,25 @@ TEST(ContainerId, IsRefusedInTheWordsThatEnginesLookFor) {
     EXPECT_LT(said(std::string(100000, 'a')).size(), 300U);
 }
 
+TEST(CleanPath, GoesByTheTextAlone) {
+    EXPECT_EQ(clean_path("a//b/./c/"), "/a/b/c");
+    EXPECT_EQ(clean_path("/a/../../b"), "/b");
+    EXPECT_EQ(clean_path(""), "/");
+    EXPECT_EQ(clean_path("/"), "/");
+    EXPECT_EQ(clean_path("/a/.b/..c"), "/a/.b/..c");
+    EXPECT_EQ(clean_path("/a/b/.."), "/a");
+    EXPECT_EQ(clean_path("/a/"), "/a");
+}
+
+TEST(PlainJson, EndsAtWhatAStringMustEscapeOrDecode) {
+    for (std::size_t before = 0; before < 20; ++before) {
+        const std::string plain(before, 'x');
+        for (const char* special : {"\"", "\\", "\n", "\x7F", "\xC3\xA4", "\x1F", "\x80"}) {
+            EXPECT_EQ(plain_json_length(plain + special + "abcdefghijkl"), before) << special;
+        }
+        EXPECT_EQ(plain_json_length(plain + "!~ #["), before + 5);
+    }
+}
+
 }  // namespace
 }  // namespace locald

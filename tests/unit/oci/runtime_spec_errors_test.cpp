@@ -181,7 +181,7 @@ TEST(ParseSpec, TellsWhereATextStopsBeingJson) {
     EXPECT_EQ(error_of("{} x").find("not JSON at byte 3 "), 0U) << error_of("{} x");
     EXPECT_NE(error_of("{\"a\":1,}").find("not JSON at byte 7 "), std::string::npos) << error_of("{\"a\":1,}");
     EXPECT_NE(error_of("{\"a\":\"\xFF\"}").find("not JSON at byte 6 "), std::string::npos);
-    EXPECT_NE(error_of(R"({"a":1e999})").find("not JSON"), std::string::npos) << error_of(R"({"a":1e999})");
+    EXPECT_NE(error_of(R"({"a":1e})").find("not JSON"), std::string::npos) << error_of(R"({"a":1e})");
     EXPECT_NE(error_of("{'a':1}").find("not JSON"), std::string::npos);
     EXPECT_NE(error_of("// x\n{}").find("not JSON"), std::string::npos);
 }

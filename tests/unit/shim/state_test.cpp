@@ -168,12 +168,6 @@ TEST(Signals, AreKnownByNumberAndName) {
     for (const char* bad : {"", "-1", "999", "SIG", "NOPE", "9x"}) EXPECT_THROW(parse_signal(bad), Error) << bad;
 }
 
-TEST(InRoot, CleansPathsByTextAlone) {
-    EXPECT_EQ(clean_path("a//b/./c/"), "/a/b/c");
-    EXPECT_EQ(clean_path("/a/../../b"), "/b");
-    EXPECT_EQ(clean_path(""), "/");
-}
-
 TEST(InRoot, MakesTargetsInsideOnly) {
     const TempDir dir;
     std::filesystem::create_directories(dir / "root");

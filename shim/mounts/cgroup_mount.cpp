@@ -30,8 +30,11 @@ constexpr std::uint64_t read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUN
 constexpr const char* host_place = "/sys/fs/cgroup";
 
 bool host_is_unified() {
-    struct statfs fs {};
-    return ::statfs(host_place, &fs) != 0 || fs.f_type == CGROUP2_SUPER_MAGIC;
+    static const bool unified = [] {
+        struct statfs fs {};
+        return ::statfs(host_place, &fs) != 0 || fs.f_type == CGROUP2_SUPER_MAGIC;
+    }();
+    return unified;
 }
 
 /// The controller lists of /proc/self/cgroup: "cpu,cpuacct", "name=systemd", "" for v2.
@@ -147,6 +150,7 @@ void mount_hierarchy(const UniqueFd& top, const std::string& list, std::uint64_t
 }  // namespace
 
 void note_own_hierarchies() {
+    if (host_is_unified()) return;
     const CgroupHost now =
         parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
     auto& own = own_hierarchies().emplace();

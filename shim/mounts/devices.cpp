@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/mounts/in_root.hpp"
 #include "shim/mounts/mount_api.hpp"

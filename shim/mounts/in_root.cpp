@@ -19,32 +19,26 @@ namespace locald::shim {
 
 using posix::UniqueFd;
 
-std::string clean_path(std::string_view path) {
-    std::vector<std::string_view> parts;
-    for (const auto part : split(path, '/')) {
-        if (part.empty() || part == ".") continue;
-        if (part == "..") {
-            if (!parts.empty()) parts.pop_back();
-        } else {
-            parts.push_back(part);
-        }
-    }
-    std::string clean;
-    for (const auto part : parts) clean.append("/").append(part);
-    return clean.empty() ? "/" : clean;
-}
-
 ParentAndName split_path(const std::string& clean) {
     const auto slash = clean.find_last_of('/');
     return {slash == 0 ? "/" : clean.substr(0, slash), clean.substr(slash + 1)};
 }
 
+namespace {
+
+/// openat2 of O_PATH that stays inside the root; an empty handle and errno for what is not there.
+UniqueFd try_in_root(const UniqueFd& root, const char* path, std::uint64_t flags) noexcept {
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC | flags;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    return UniqueFd(static_cast<int>(::syscall(SYS_openat2, root.get(), path, &how, sizeof how)));
+}
+
+}  // namespace
+
 UniqueFd find_in_root(const UniqueFd& root, const std::string& path) {
     // Tried without an exception first: targets that are missing are the usual case for masked paths.
-    open_how how{};
-    how.flags = O_PATH | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+    UniqueFd fd = try_in_root(root, path.c_str(), 0);
     if (fd || errno == ENOENT || errno == ENOTDIR) return fd;
     if (errno != EAGAIN && errno != EINTR) throw_errno(errno, "open ", path, " inside the root filesystem");
     return posix::open_in_root(root, path, O_PATH);
@@ -120,10 +114,35 @@ UniqueFd make_in_root(const UniqueFd& root, const std::string& path, bool direct
     return at;
 }
 
+/// Makes the last component alone, as mostly nothing else is missing. Empty where there is more to do or to say:
+/// make_in_root() does it.
+UniqueFd make_last_in_root(const UniqueFd& root, const std::string& clean, bool directory) {
+    const auto [parent, name] = split_path(clean);
+    const UniqueFd above = try_in_root(root, parent.c_str(), O_DIRECTORY);
+    if (!above || name.empty()) return {};
+    if (!directory) {
+        const UniqueFd made(::openat(above.get(), name.c_str(), O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+        if (!made) return {};
+    } else if (::mkdirat(above.get(), name.c_str(), 0755) != 0) {
+        return {};  // with EEXIST a link that leads nowhere yet
+    }
+    const int kind = directory ? O_DIRECTORY : 0;
+    UniqueFd at(::openat(above.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC | kind));
+    return at && (directory || S_ISREG(posix::fstat(at, clean).st_mode)) ? std::move(at) : UniqueFd();
+}
+
 }  // namespace
 
 UniqueFd make_directory_in_root(const UniqueFd& root, const std::string& path) {
     return make_target_in_root(root, path, true);
+}
+
+UniqueFd find_nofollow(const UniqueFd& root, const std::string& clean) {
+    const auto [parent, name] = split_path(clean);
+    const UniqueFd above = find_in_root(root, parent);
+    UniqueFd at(above ? ::openat(above.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1);
+    if (!at && above && errno != ENOENT) throw_errno(errno, "open ", clean, " inside the root filesystem");
+    return at;
 }
 
 UniqueFd make_target_nofollow(const UniqueFd& root, const std::string& path, bool directory) {
@@ -143,10 +162,15 @@ void make_link_in_root(const UniqueFd& root, const std::string& path, const std:
     throw_errno(err, "make the link ", path, " inside the root filesystem");
 }
 
+UniqueFd make_missing_in_root(const UniqueFd& root, const std::string& clean, bool directory) {
+    UniqueFd at = make_last_in_root(root, clean, directory);
+    return at ? std::move(at) : make_in_root(root, clean, directory);
+}
+
 UniqueFd make_target_in_root(const UniqueFd& root, const std::string& path, bool directory) {
     const std::string clean = clean_path(path);
     UniqueFd at = find_in_root(root, clean);
-    return at ? std::move(at) : make_in_root(root, clean, directory);
+    return at ? std::move(at) : make_missing_in_root(root, clean, directory);
 }
 
 }  // namespace locald::shim

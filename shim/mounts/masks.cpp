@@ -45,11 +45,10 @@ void mask_paths(const UniqueFd& root, const std::vector<std::string>& paths) {
         const std::string what = "mask " + path;
         if (!S_ISDIR(posix::fstat(target, path).st_mode)) {
             if (!null) null = open_null();
-            const UniqueFd copy = clone_file(null, what);
             // It is the host's file: root in the container must not change its mode or owner. A device can be written
             // to all the same.
-            change_mount(copy, false, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, what);
-            attach_mount(copy, target, what);
+            constexpr std::uint64_t untouchable = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+            attach_mount(clone_file(null, what, untouchable), target, what);
         } else if (!empty) {
             empty = make_empty_directory();
             attach_mount(empty, target, what);

@@ -88,9 +88,9 @@ UniqueFd clone_mount_of(const UniqueFd& at, bool recursive, const std::string& w
     return mount;
 }
 
-UniqueFd clone_file(const UniqueFd& at, const std::string& what) {
+UniqueFd clone_file(const UniqueFd& at, const std::string& what, std::uint64_t attributes) {
     UniqueFd file = clone_mount_of(at, false, what);
-    change_mount(file, false, 0, 0, MS_PRIVATE, what);
+    change_mount(file, false, attributes, 0, MS_PRIVATE, what);
     return file;
 }
 

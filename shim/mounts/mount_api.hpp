@@ -40,7 +40,8 @@ posix::UniqueFd clone_mount(const posix::UniqueFd& dir, const std::string& path,
 posix::UniqueFd clone_mount_of(const posix::UniqueFd& at, bool recursive, const std::string& what);
 /// The same of a single file, cut off from the mount that it comes from: a mount on the copy would else reach the
 /// original when the host's mounts are shared with the container.
-posix::UniqueFd clone_file(const posix::UniqueFd& at, const std::string& what);
+/// @param attributes  MOUNT_ATTR_ bits to set on it
+posix::UniqueFd clone_file(const posix::UniqueFd& at, const std::string& what, std::uint64_t attributes = 0);
 
 /// Attaches `mount` on the very object that `target` refers to.
 void attach_mount(const posix::UniqueFd& mount, const posix::UniqueFd& target, const std::string& what);

@@ -2,6 +2,7 @@
 
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <array>
 
 namespace locald::shim {
@@ -106,6 +107,18 @@ constexpr std::array table{
     Entry{"noiversion", Effect::none},
 };
 
+const Entry* find(std::string_view name) {
+    static constexpr auto sorted = [] {
+        auto entries = table;
+        std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
+        return entries;
+    }();
+    const auto* found =
+        std::lower_bound(sorted.begin(), sorted.end(), name,
+                         [](const Entry& entry, std::string_view wanted) { return entry.name < wanted; });
+    return found != sorted.end() && found->name == name ? found : nullptr;
+}
+
 void change(MountOptions& result, const Entry& entry, std::uint64_t set, std::uint64_t clear) {
     auto& to_set = entry.recursive ? result.recursive_set : result.set;
     auto& to_clear = entry.recursive ? result.recursive_clear : result.clear;
@@ -174,11 +187,7 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
     MountOptions result;
     for (const auto& option : options) {
         if (option.empty()) continue;
-        const Entry* known = nullptr;
-        for (const auto& entry : table) {
-            if (entry.name == option) known = &entry;
-        }
-        if (known != nullptr) {
+        if (const Entry* known = find(option)) {
             apply(result, *known);
             continue;
         }

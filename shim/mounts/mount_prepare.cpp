@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 #include "core/posix/idmap.hpp"
 #include "shim/mounts/idmapped.hpp"
 #include "shim/mounts/in_root.hpp"

@@ -5,7 +5,9 @@
 #include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +19,7 @@
 #include "shim/mounts/bind_sources.hpp"
 #include "shim/mounts/cgroup_mount.hpp"
 #include "shim/mounts/copy_tree.hpp"
+#include "shim/mounts/early_filesystems.hpp"
 #include "shim/mounts/in_root.hpp"
 #include "shim/mounts/mount_api.hpp"
 #include "shim/mounts/overlay.hpp"
@@ -32,30 +35,67 @@ bool is_procfs(const UniqueFd& fd) {
     return ::fstatfs(fd.get(), &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-/// The object to mount on. proc and sysfs go on a real directory only: a link in the image could otherwise put them
-/// where later writes to /proc are not to procfs (CVE-2023-28642).
-UniqueFd open_target(const PreparedMount& prepared, const UniqueFd& root, bool directory, const std::string& what) {
-    const std::string& type = prepared.mount->type;
-    if (!prepared.options.is_bind() && (type == "proc" || type == "sysfs")) {
-        make_target_in_root(root, prepared.target, true);
-        try {
-            return posix::openat2(root, prepared.target, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
-        } catch (Error& e) {
-            if (e.os_errno() != ELOOP && e.os_errno() != ENOTDIR) throw;
-            throw Error(ErrorKind::denied, what + ": " + prepared.target + " in the image is a link, not a directory");
-        }
+UniqueFd try_without_links(const UniqueFd& root, const std::string& path) {
+    constexpr int most_tries = 64;
+    for (int i = 0;; ++i) {
+        open_how how{};
+        how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+        how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
+        UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+        if (fd || (errno != EINTR && errno != EAGAIN) || i == most_tries) return fd;
     }
-    UniqueFd target = prepared.options.dest_nofollow ? make_target_nofollow(root, prepared.target, directory)
-                                                     : make_target_in_root(root, prepared.target, directory);
-    if (!is_allowed_below_proc(prepared.target) && is_procfs(target) && prepared.target != "/proc") {
-        throw Error(ErrorKind::denied, '"' + prepared.target + "\" cannot be mounted because it is inside /proc");
-    }
-    return target;
 }
 
-bool has_mode(const MountOptions& options) {
-    return std::any_of(options.data.begin(), options.data.end(), [](const auto& d) { return d.first == "mode"; });
-}
+/// The object to mount on, found before the file system is made or made afterwards.
+class Target {
+public:
+    Target(const PreparedMount& prepared, const UniqueFd& root, const std::string& what)
+        : prepared_(prepared), root_(root), what_(what) {}
+
+    /// What is there now; empty when nothing is.
+    const UniqueFd& find() {
+        if (looked_for_) return fd_;
+        fd_ = prepared_.options.dest_nofollow ? find_nofollow(root_, prepared_.target)
+                                              : find_in_root(root_, prepared_.target);
+        looked_for_ = true;
+        return fd_;
+    }
+
+    /// Makes it where it is missing. proc and sysfs go on a real directory only: a link in the image could otherwise
+    /// put them where later writes to /proc are not to procfs (CVE-2023-28642).
+    const UniqueFd& open(bool directory) {
+        const std::string& type = prepared_.mount->type;
+        if (!prepared_.options.is_bind() && (type == "proc" || type == "sysfs")) {
+            open_without_links();
+            return fd_;
+        }
+        if (!find()) {
+            fd_ = prepared_.options.dest_nofollow ? make_target_nofollow(root_, prepared_.target, directory)
+                                                  : make_missing_in_root(root_, prepared_.target, directory);
+        }
+        if (!is_allowed_below_proc(prepared_.target) && is_procfs(fd_) && prepared_.target != "/proc") {
+            throw Error(ErrorKind::denied, '"' + prepared_.target + "\" cannot be mounted because it is inside /proc");
+        }
+        return fd_;
+    }
+
+private:
+    void open_without_links() {
+        fd_ = try_without_links(root_, prepared_.target);
+        if (fd_) return;
+        make_target_in_root(root_, prepared_.target, true);
+        fd_ = try_without_links(root_, prepared_.target);
+        if (fd_) return;
+        if (errno != ELOOP && errno != ENOTDIR) throw_errno(errno, what_, ": open ", prepared_.target);
+        throw Error(ErrorKind::denied, what_ + ": " + prepared_.target + " in the image is a link, not a directory");
+    }
+
+    const PreparedMount& prepared_;
+    const UniqueFd& root_;
+    const std::string& what_;
+    UniqueFd fd_;
+    bool looked_for_ = false;
+};
 
 /// File systems without a device: one superblock may serve others as well, so `ro` stays with the mount.
 bool is_virtual(const std::string& type) {
@@ -75,23 +115,20 @@ void set_data(const FsContext& context, const MountOptions& options) {
     }
 }
 
-UniqueFd new_filesystem(const PreparedMount& prepared, const UniqueFd& covered, const std::string& what) {
+/// @param mode  that it gets; -1: what its options say
+UniqueFd new_filesystem(const PreparedMount& prepared, int mode, const std::string& what) {
     const MountOptions& options = prepared.options;
     const std::string& type = prepared.mount->type;
     const FsContext context(type, what);
     if (!prepared.mount->source.empty()) context.set("source", prepared.mount->source);
     set_data(context, options);
-    if (covered) {
-        // Who is covered says who may write: /tmp stays everybody's, /run does not become so.
-        std::array<char, 8> mode{};
-        std::snprintf(mode.data(), mode.size(), "%04o",
-                      static_cast<unsigned>(posix::fstat(covered, prepared.target).st_mode & 07777U));
-        context.set("mode", mode.data());
+    if (mode >= 0) {
+        std::array<char, 8> text{};
+        std::snprintf(text.data(), text.size(), "%04o", static_cast<unsigned>(mode));
+        context.set("mode", text.data());
     }
-    std::uint64_t attributes = options.set | options.recursive_set;
+    const std::uint64_t attributes = new_mount_attributes(prepared);
     if ((attributes & MOUNT_ATTR_RDONLY) != 0 && !is_virtual(type)) context.set_flag("ro");
-    // Filled first, made read-only afterwards.
-    if (type == "tmpfs") attributes &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
     return context.mount(attributes);
 }
 
@@ -118,8 +155,7 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
     if (prepared.options.propagation == 0 && place.bind_propagation != 0) {
         change_mount(prepared.tree, true, 0, 0, place.bind_propagation, what);
     }
-    const UniqueFd target = open_target(prepared, place.root, S_ISDIR(st.st_mode), what);
-    attach_mount(prepared.tree, target, what);
+    attach_mount(prepared.tree, Target(prepared, place.root, what).open(S_ISDIR(st.st_mode)), what);
     set_propagation(prepared, prepared.tree, what);
 }
 
@@ -136,34 +172,41 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
     throw e;
 }
 
-void make_filesystem(PreparedMount& prepared, const MountPlace& place, const std::string& what) {
+void make_overlay(const PreparedMount& prepared, const MountPlace& place, const std::string& what) {
+    Target target(prepared, place.root, what);
+    // Any number of layers with names of any length, as for the root filesystem.
+    const UniqueFd& onto = target.open(true);
+    const UniqueFd mount = mount_overlay(*prepared.mount, "/proc/self/fd/" + std::to_string(onto.get()), onto, what);
+    set_propagation(prepared, mount, what);
+}
+
+void make_filesystem(PreparedMount& prepared, const MountPlace& place, EarlyFilesystems& early,
+                     const std::string& what) {
     const std::string& type = prepared.mount->type;
-    UniqueFd target;
-    if (type == "overlay") {
-        target = open_target(prepared, place.root, true, what);
-        // Any number of layers with names of any length, as for the root filesystem.
-        const std::string name = "/proc/self/fd/" + std::to_string(target.get());
-        const UniqueFd mount = mount_overlay(*prepared.mount, name, target, what);
-        set_propagation(prepared, mount, what);
-        return;
+    Target target(prepared, place.root, what);
+    // Who is covered says who may write: /tmp stays everybody's, /run does not become so. A directory that is made for
+    // the mount says nothing about it: then it is everybody's, as with runc.
+    int mode = -1;
+    if (is_like_covered(prepared) && target.find()) {
+        mode = static_cast<int>(posix::fstat(target.find(), prepared.target).st_mode & 07777U);
     }
-    // A directory that is made for the mount says nothing about who may write: then it is everybody's, as with runc.
-    UniqueFd covered;
-    if (type == "tmpfs" && !has_mode(prepared.options)) covered = find_in_root(place.root, prepared.target);
-    UniqueFd mount;
-    try {
-        mount = new_filesystem(prepared, covered, what);
-    } catch (Error& e) {
-        explain(e, type);
+    int early_mode = -1;
+    UniqueFd mount = early.take(prepared, early_mode);
+    if (!mount || early_mode != mode) {  // an earlier mount has changed what is there since
+        try {
+            mount = new_filesystem(prepared, mode, what);
+        } catch (Error& e) {
+            explain(e, type);
+        }
     }
     if (type == "proc" && (prepared.options.set & MOUNT_ATTR_RDONLY) == 0 && place.with_procfs) {
         place.with_procfs(mount);
     }
-    target = open_target(prepared, place.root, true, what);
+    const UniqueFd& onto = target.open(true);
     if (prepared.options.tmpcopyup) {
-        in_step(what + ": tmpcopyup", [&] { copy_tree(target, mount, !has_mode(prepared.options)); });
+        in_step(what + ": tmpcopyup", [&] { copy_tree(onto, mount, is_like_covered(prepared)); });
     }
-    attach_mount(mount, target, what);
+    attach_mount(mount, onto, what);
     set_propagation(prepared, mount, what);
     const auto attributes = prepared.options.set | prepared.options.recursive_set;
     if (type == "tmpfs" && (attributes & MOUNT_ATTR_RDONLY) != 0) prepared.tree = std::move(mount);
@@ -186,19 +229,26 @@ void make_remount(const PreparedMount& prepared, const MountPlace& place, const 
 }  // namespace
 
 void make_mounts(std::vector<PreparedMount>& mounts, const MountPlace& place) {
+    EarlyFilesystems early(mounts, place.root);
     for (auto& prepared : mounts) {
         const std::string what = mount_text(prepared);
+        const std::string& type = prepared.mount->type;
+        if (!prepared.options.remount && !prepared.options.is_bind() && type != "cgroup" && type != "cgroup2" &&
+            type != "overlay") {
+            make_filesystem(prepared, place, early, what);
+            continue;
+        }
         if (prepared.options.remount) {
             make_remount(prepared, place, what);
         } else if (prepared.options.is_bind()) {
             make_bind(prepared, place, what);
             prepared.tree.reset();
-        } else if (prepared.mount->type == "cgroup" || prepared.mount->type == "cgroup2") {
-            place.before_cgroups();
-            const UniqueFd target = open_target(prepared, place.root, true, what);
-            mount_cgroups(target, prepared.options, place.own_cgroup_namespace, what);
+        } else if (type == "overlay") {
+            make_overlay(prepared, place, what);
         } else {
-            make_filesystem(prepared, place, what);
+            place.before_cgroups();
+            mount_cgroups(Target(prepared, place.root, what).open(true), prepared.options, place.own_cgroup_namespace,
+                          what);
         }
     }
 }

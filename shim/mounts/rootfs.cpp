@@ -36,17 +36,17 @@ enum class Isolation {
 Isolation isolation_of(const oci::Spec& spec) {
     const std::string& root = spec.linux_->rootfs_propagation;
     if (root.ends_with("shared")) return Isolation::peers;
-    const auto asks = [&](std::string_view word) {
-        return std::any_of(spec.mounts.begin(), spec.mounts.end(), [&](const oci::Mount& mount) {
-            return std::any_of(mount.options.begin(), mount.options.end(), [&](const std::string& option) {
-                return option == word || (option.starts_with('r') && option.substr(1) == word);
-            });
-        });
-    };
+    bool asks_shared = false, asks_slave = false;
+    for (const oci::Mount& mount : spec.mounts) {
+        for (const std::string& option : mount.options) {
+            asks_shared = asks_shared || option == "shared" || option == "rshared";
+            asks_slave = asks_slave || option == "slave" || option == "rslave";
+        }
+    }
     // A value that is not recursive says nothing about the binds.
     const bool root_alone = root == "private" || root == "slave" || root == "unbindable";
-    if (root_alone && asks("shared")) return Isolation::peers;
-    return root.ends_with("slave") || asks("slave") || asks("shared") ? Isolation::slave : Isolation::cut;
+    if (root_alone && asks_shared) return Isolation::peers;
+    return root.ends_with("slave") || asks_slave || asks_shared ? Isolation::slave : Isolation::cut;
 }
 
 unsigned long propagation_flag(const std::string& name) {

@@ -13,6 +13,7 @@ namespace {
 
 using locald::testing::mount_on;
 using locald::testing::MountLine;
+using locald::testing::Program;
 using locald::testing::ShimTest;
 
 class ShimMounts : public ShimTest {
@@ -65,6 +66,11 @@ protected:
         EXPECT_EQ(result.code, 125);
         EXPECT_EQ(result.out, "");
         EXPECT_NE(result.err.find(text), std::string::npos) << result.err;
+    }
+
+    static std::string text_of(const std::string& path) {
+        std::ifstream file(path);
+        return {std::istreambuf_iterator<char>(file), {}};
     }
 
     const std::string source_ = dir_ / "source";
@@ -336,6 +342,73 @@ TEST_F(ShimMounts, BindsMoreSourcesThanDescriptorsWithAndWithoutAUserNamespace) 
         EXPECT_EQ(result.out, "0\n999\n1000\n256\n") << user << result.err;
     }
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+// More than a handful of tmpfs are made by two threads: each must come out as the same mount alone does.
+
+TEST_F(ShimMounts, OfManyTmpfsEachHasItsPlaceItsOptionsAndTheModeOfWhatItCovers) {
+    auto json =
+        config("for i in $(seq 0 99); do stat -c %a /tmp/m$i; done; stat -c %a /tmp/m3/in; cat /proc/self/mountinfo");
+    std::string modes;
+    for (int i = 0; i < 100; ++i) {
+        const std::string name = "/tmp/m" + std::to_string(i);
+        std::vector<std::string> options{"size=" + std::to_string(4 + 4 * (i % 5)) + "k", "nosuid"};
+        if (i % 4 == 1) options.emplace_back("mode=711");
+        if (i % 4 == 2) options.emplace_back("ro");
+        if (i % 4 >= 2) {  // there is something to cover
+            std::filesystem::create_directories(rootfs(name));
+            std::filesystem::permissions(rootfs(name), std::filesystem::perms(i % 4 == 2 ? 0750 : 02705));
+        }
+        json["mounts"].push_back(mount_of(name, "tmpfs", "many" + std::to_string(i), options));
+        modes += i % 4 == 0 ? "1777\n" : i % 4 == 1 ? "711\n" : i % 4 == 2 ? "750\n" : "2705\n";
+        // Inside the one before: what the image has there (0700) is covered by then, and the new directory is made.
+        if (i == 3) {
+            std::filesystem::create_directories(rootfs(name + "/in"));
+            std::filesystem::permissions(rootfs(name + "/in"), std::filesystem::perms(0700));
+            json["mounts"].push_back(mount_of(name + "/in", "tmpfs", "inner", {"size=4k"}));
+        }
+    }
+    const auto result = run(json);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out.substr(0, modes.size()), modes);
+    EXPECT_EQ(result.out.substr(modes.size(), 5), "1777\n") << "the mode of what was covered already was taken";
+    for (int i = 0; i < 100; ++i) {
+        const MountLine line = mount_on(result.out, "/tmp/m" + std::to_string(i));
+        EXPECT_EQ(line.source, "many" + std::to_string(i));
+        EXPECT_EQ(line.options.starts_with(i % 4 == 2 ? "ro,nosuid" : "rw,nosuid"), true) << line.options;
+        EXPECT_NE(line.super.find("size=" + std::to_string(4 + 4 * (i % 5)) + "k"), std::string::npos) << line.super;
+    }
+}
+
+TEST_F(ShimMounts, OfManyTmpfsTheOneThatCannotBeMadeIsNamed) {
+    auto json = config("echo ran");
+    for (int i = 0; i < 100; ++i) {
+        json["mounts"].push_back(
+            mount_of("/tmp/m" + std::to_string(i), "tmpfs", "tmpfs", {i == 77 ? "size=wrong" : "size=4k"}));
+    }
+    const auto result = run(json);
+    EXPECT_EQ(result.code, 125);
+    EXPECT_EQ(result.out, "");
+    EXPECT_NE(result.err.find("mount tmpfs on /tmp/m77: option size=wrong"), std::string::npos) << result.err;
+}
+
+TEST_F(ShimMounts, OfManyTmpfsNotAllAreOpenAtATime) {
+    auto json = config("cat /proc/self/mountinfo");
+    for (int i = 0; i < 600; ++i) {
+        json["mounts"].push_back(mount_of("/tmp/m" + std::to_string(i), "tmpfs", "tmpfs", {"size=4k"}));
+    }
+    write(json);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        const rlimit few{200, 200};
+        ::setrlimit(RLIMIT_NOFILE, &few);
+        Program program(command(run_words()), dir_ / "many");
+        ::_exit(program.wait());
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(WEXITSTATUS(status), 0) << text_of(dir_ / "many.err");
+    EXPECT_EQ(mount_on(text_of(dir_ / "many.out"), "/tmp/m599").type, "tmpfs");
 }
 
 }  // namespace

@@ -91,8 +91,8 @@ CgroupWish wish_of(const CgroupHost& host, const oci::Resources& resources) {
 }
 
 bool is_host_root() {
-    constexpr int cap_sys_admin = 21;
-    if (((grantable_capabilities() >> cap_sys_admin) & 1U) == 0) return false;
+    constexpr std::uint64_t cap_sys_admin = std::uint64_t{1} << 21U;
+    if (grantable_capabilities(cap_sys_admin) == 0) return false;
     // The first user namespace maps everything onto itself.
     const std::string map = posix::read_file("/proc/self/uid_map");
     const auto words = split(map, ' ');

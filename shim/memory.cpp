@@ -49,7 +49,8 @@ Block*& list_for(std::size_t& units) noexcept {
     const auto quarter = static_cast<unsigned>(std::bit_width(units) - 3);  // a quarter of the power of two below
     const std::size_t quarters = (units + (std::size_t{1} << quarter) - 1) >> quarter;  // 4 to 8
     units = quarters << quarter;
-    return free_blocks[fine_lists + 4 * (quarter + 2 - std::countr_zero(fine_lists)) + quarters - 4];
+    const std::size_t doubling = quarter + 2U - std::countr_zero(fine_lists);
+    return free_blocks[fine_lists + 4 * doubling + quarters - 4];
 }
 
 void* map_pages(std::size_t length) noexcept {

@@ -169,8 +169,8 @@ Block row(std::span<const oci::DeviceRule* const> rules) {
     for (std::size_t i = 0; i < rules.size(); ++i) {
         const oci::DeviceRule& rule = *rules[i];
         const unsigned place = rule.minor ? device : major;
-        const auto high = static_cast<std::uint32_t>(*rule.major),
-                   low = static_cast<std::uint32_t>(rule.minor.value_or(0));
+        const auto high = static_cast<std::uint32_t>(rule.major.value_or(0));
+        const auto low = static_cast<std::uint32_t>(rule.minor.value_or(0));
         const auto value = static_cast<std::int32_t>(rule.minor ? (high << minor_bits) | low : high);
         // All but the last jump to the answer; where the last does not match either, it is jumped over.
         const bool last = i + 1 == rules.size();

@@ -106,9 +106,10 @@ UniqueFd make_sealed_copy() {
 /// else may have handed over is his.
 void adopt_program_mount() {
     static const std::string started_from = "/dev/fd/" + std::to_string(locald_program_mount);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel gives pointers that way
     const auto* name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
-    struct stat mount {
-    }, program{};
+    struct stat mount {};
+    struct stat program {};
     if (name == nullptr || name != started_from || ::fstat(locald_program_mount, &mount) != 0) return;
     if (::stat(own_link, &program) != 0 || mount.st_dev != program.st_dev || mount.st_ino != program.st_ino) return;
     held_mount = locald_program_mount;

@@ -283,6 +283,15 @@ ignore_chown_errors = "{'false' if self.who.is_root or self.who.subids else 'tru
                 raise AssertionError(f"the engine itself does not work here: {done!r}")
             self.loaded = True
 
+    def processes(self):
+        """Its conmons, and the podmans that they start; both are told where this podman's directory is."""
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if f"{self.run_dir}/libpod".encode() in file.read_bytes() and int(file.parent.name) != self.pause_process():
+                    found.append(int(file.parent.name))
+        return found
+
     def pause_process(self):
         """The process that keeps an ordinary user's namespaces between two commands of podman."""
         with contextlib.suppress(OSError, ValueError):
@@ -364,6 +373,8 @@ class PodmanCase(EngineCase):
     def remove_containers(self):
         self.podman("pod", "rm", "-fa", "-t", "0")
         self.podman("rm", "-fa", "-t", "0")
+        # What a conmon starts at the end (`podman container cleanup`) may come later than the container is gone.
+        wait_until(lambda: not self.podman.processes(), 5)
         # The storage binds its own folder to itself and now and then forgets it.
         overlay = f"{self.podman.home}/store/overlay"
         if not any(place.startswith(f"{overlay}/") for place in mounts()) and overlay in mounts():

@@ -5,11 +5,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <cctype>
 #include <cerrno>
 
 #include "core/base/error.hpp"
-#include "core/base/text.hpp"
+#include "core/base/signal_name.hpp"
 
 namespace locald::shim {
 
@@ -21,22 +20,6 @@ namespace {
 constexpr std::array faults{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
 // Ours alone: children that end, readers that went away, terminal writes from the background.
 constexpr std::array own{SIGCHLD, SIGPIPE, SIGTTIN, SIGTTOU};
-
-struct Name {
-    std::string_view name;
-    int number;
-};
-constexpr std::array names{
-    Name{"HUP", SIGHUP},       Name{"INT", SIGINT},   Name{"QUIT", SIGQUIT}, Name{"ILL", SIGILL},
-    Name{"TRAP", SIGTRAP},     Name{"ABRT", SIGABRT}, Name{"IOT", SIGABRT},  Name{"BUS", SIGBUS},
-    Name{"FPE", SIGFPE},       Name{"KILL", SIGKILL}, Name{"USR1", SIGUSR1}, Name{"SEGV", SIGSEGV},
-    Name{"USR2", SIGUSR2},     Name{"PIPE", SIGPIPE}, Name{"ALRM", SIGALRM}, Name{"TERM", SIGTERM},
-    Name{"STKFLT", SIGSTKFLT}, Name{"CHLD", SIGCHLD}, Name{"CONT", SIGCONT}, Name{"STOP", SIGSTOP},
-    Name{"TSTP", SIGTSTP},     Name{"TTIN", SIGTTIN}, Name{"TTOU", SIGTTOU}, Name{"URG", SIGURG},
-    Name{"XCPU", SIGXCPU},     Name{"XFSZ", SIGXFSZ}, Name{"PROF", SIGPROF}, Name{"WINCH", SIGWINCH},
-    Name{"VTALRM", SIGVTALRM}, Name{"IO", SIGIO},     Name{"POLL", SIGIO},   Name{"PWR", SIGPWR},
-    Name{"SYS", SIGSYS},
-};
 
 }  // namespace
 
@@ -62,17 +45,6 @@ std::optional<int> next_signal(const UniqueFd& signals) {
     return static_cast<int>(info.ssi_signo);
 }
 
-int parse_signal(const std::string& text) {
-    if (const auto number = parse_u64(text); number && *number < static_cast<std::uint64_t>(NSIG)) {
-        return static_cast<int>(*number);
-    }
-    std::string upper;
-    for (const char c : text) upper += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    if (upper.starts_with("SIG")) upper.erase(0, 3);
-    for (const auto& entry : names) {
-        if (entry.name == upper) return entry.number;
-    }
-    throw Error(ErrorKind::invalid, "unknown signal \"" + text + "\"");
-}
+int parse_signal(const std::string& text) { return text == "0" ? 0 : locald::parse_signal(text); }
 
 }  // namespace locald::shim

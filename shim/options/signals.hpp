@@ -14,7 +14,7 @@ posix::UniqueFd take_signals();
 /// The next signal to forward; nothing when none is waiting.
 std::optional<int> next_signal(const posix::UniqueFd& signals);
 
-/// A signal by number (0 asks only whether it could be sent), by name and by name without SIG, upper or lower case.
+/// A signal as core/base reads it, `SIGRTMIN+3` included, or 0, which asks only whether one could be sent.
 /// @throws Error(invalid) `unknown signal "…"`
 int parse_signal(const std::string& text);
 

@@ -166,8 +166,10 @@ TEST(Signals, AreKnownByNumberAndName) {
     EXPECT_EQ(parse_signal("usr1"), 10);
     EXPECT_EQ(parse_signal("0"), 0);
     // What halts a systemd (SIGRTMIN+3): the C library keeps the first two real-time signals for itself.
-    for (const char* halt : {"RTMIN+3", "SIGRTMIN+3", "sigrtmin+3", "RTMAX-27", "37"}) EXPECT_EQ(parse_signal(halt), 37);
-    for (const char* bad : {"", "-1", "999", "SIG", "NOPE", "9x", "RTMIN+31"}) EXPECT_THROW(parse_signal(bad), Error) << bad;
+    for (const char* halt : {"RTMIN+3", "SIGRTMIN+3", "sigrtmin+3", "RTMAX-27", "37"})
+        EXPECT_EQ(parse_signal(halt), 37);
+    for (const char* bad : {"", "-1", "999", "SIG", "NOPE", "9x", "RTMIN+31"})
+        EXPECT_THROW(parse_signal(bad), Error) << bad;
 }
 
 TEST(InRoot, MakesTargetsInsideOnly) {

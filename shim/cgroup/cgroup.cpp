@@ -51,9 +51,15 @@ void check_free(const CgroupHost& host, const CgroupMount& mount, const std::str
     }
 }
 
-/// A place in a subtree that an ordinary user was given: beside our own cgroup, where controllers can be handed on,
-/// else below it.
+/// A place in a subtree that an ordinary user was given: the one that the setuid prologue made for him; else beside our
+/// own cgroup, where controllers can be handed on, or below it.
 std::optional<std::string> delegated_place(const CgroupMount& mount, const std::string& id) {
+    const std::string user = "/user-" + std::to_string(::geteuid());
+    for (const char* base : {"system.slice/locald.service", "locald"}) {
+        const auto dir = CgroupDir::open(CgroupHost{{mount}}, mount.mount_point + "/" + base + user);
+        if (dir && dir.writable("cgroup.procs")) return base + user + "/" + id + "/c";
+    }
+    if (!mount.v2) return std::nullopt;
     const auto slash = mount.own.find_last_of('/');
     const std::string parent = slash == std::string::npos ? "" : mount.own.substr(0, slash);
     for (const std::string& base : {parent, mount.own}) {
@@ -108,7 +114,7 @@ std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& 
             check_free(host, *mount, place);
         }
         if (!dir.writable("cgroup.procs")) {
-            const auto given = mount->v2 ? delegated_place(*mount, id) : std::nullopt;
+            const auto given = delegated_place(*mount, id);
             if (!given) continue;
             place = *given;
             check_free(host, *mount, place);

@@ -24,6 +24,7 @@
 #include "shim/container/validate.hpp"
 #include "shim/mounts/idmapped.hpp"
 #include "shim/mounts/rootfs.hpp"
+#include "shim/namespaces/given_user.hpp"
 #include "shim/options/signals.hpp"
 #include "shim/process/handed_fds.hpp"
 #include "shim/process/idle_memory.hpp"
@@ -96,6 +97,7 @@ void Container::load() {
     const std::string path = options_.config.starts_with('/') ? options_.config : bundle_ + "/" + options_.config;
     spec_ = read_config(path, early_network_);
     in_step(path, [&] {
+        if (spec_.linux_) adopt_given_user_namespace(*spec_.linux_);
         validate(spec_, options_.fate != Fate::created);
         if (options_.no_pivot) check_no_pivot(spec_);
         add_mount_label(spec_);

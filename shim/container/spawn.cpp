@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/base/sync.hpp"
+#include "shim/start/birth.h"
+#include "shim/start/rights.h"
 
 namespace locald::shim {
 
@@ -33,6 +36,41 @@ namespace {
     throw error;
 }
 
+struct Birth {
+    const std::function<void()>* body;
+    sigset_t signals;
+};
+
+/// In the child that the foothold made.
+void be_born(void* argument) {
+    const auto* birth = static_cast<const Birth*>(argument);
+    locald_rights.foothold.pid = 0;  // not its own child's
+    ::sigprocmask(SIG_SETMASK, &birth->signals, nullptr);
+    (*birth->body)();
+    ::_exit(125);
+}
+
+/// Nobody needs it after the one process, whether that was made by it or not.
+struct FootholdEnd {
+    ~FootholdEnd() { locald_dismiss_foothold(&locald_rights.foothold); }
+};
+
+/// As clone3 with CLONE_INTO_CGROUP, made by the foothold as our child. It makes one process.
+/// @return the pid, or -errno
+long clone_from_foothold(const clone_args& wanted, const std::function<void()>& body) {
+    clone_args args = wanted;
+    args.flags |= CLONE_PARENT;  // of the foothold: ours
+    args.exit_signal = 0;        // the foothold's own
+    Birth birth{&body, {}};
+    ::sigprocmask(SIG_SETMASK, nullptr, &birth.signals);
+    locald_foothold& foothold = locald_rights.foothold;
+    foothold.args = &args;
+    foothold.args_size = sizeof args;
+    foothold.body = be_born;
+    foothold.argument = &birth;
+    return locald_ask_foothold(&foothold);
+}
+
 /// clone3, born in `cgroup` if that is possible. Some refusals of CLONE_INTO_CGROUP only mean that the process must be
 /// moved there later.
 Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup, const std::function<void()>& body) {
@@ -45,6 +83,15 @@ Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup,
     if (cgroup) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = static_cast<__u64>(cgroup.get());
+        if (locald_rights.foothold.pid > 0) {
+            const long pid = clone_from_foothold(args, body);
+            if (pid > 0) {
+                spawned.pid = static_cast<pid_t>(pid);
+                spawned.process.reset(pidfd);
+                spawned.born_in_cgroup = true;
+                return spawned;
+            }
+        }
         try {
             spawned.pid = posix::clone3(args);
             spawned.born_in_cgroup = true;
@@ -136,6 +183,7 @@ Spawned spawn_in_pid_namespace(const NamespacePlan& namespaces, const JoinedName
 }  // namespace
 
 Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
+    const FootholdEnd end;
     try {
         if (namespaces.has(CLONE_NEWUSER) && !namespaces.joined.empty()) {
             return spawn_through_helper(
@@ -153,6 +201,7 @@ Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::functi
 
 Spawned spawn_beside(const UniqueFd& first, std::uint64_t flags, const UniqueFd& cgroup,
                      const std::function<void()>& body) {
+    const FootholdEnd end;
     const auto enter = [&] {
         if (flags != 0 && ::setns(first.get(), static_cast<int>(flags)) != 0) {
             throw_errno(errno, "join the container's namespaces");

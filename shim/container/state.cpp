@@ -113,6 +113,12 @@ Record new_record(const oci::Spec& spec, const std::string& id, const std::strin
 
 std::string default_root() {
     const uid_t uid = ::geteuid();
+    if (uid != 0) {
+        // Made by the setuid prologue, and then the one place, whatever this start's rights are.
+        std::string given = "/run/locald/" + std::to_string(uid);
+        struct stat st {};
+        if (::lstat(given.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid) return given;
+    }
     const char* runtime = std::getenv("XDG_RUNTIME_DIR");
     const bool named = runtime != nullptr && runtime[0] == '/';
     if (named && (uid != 0 || is_root_by_name_only())) return std::string(runtime) + "/locald";

@@ -22,6 +22,7 @@
 #include "core/posix/fs.hpp"
 #include "core/posix/procfs.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/namespaces/given_user.hpp"
 
 namespace locald::shim {
 
@@ -106,6 +107,7 @@ NamespacePlan plan_namespaces(const oci::Linux& config) {
         plan.joined.push_back(std::move(joined));
     }
     check_id_maps(plan, config);
+    join_given_user_namespace(plan);
     plan.time_offsets = config.time_offsets;
     return plan;
 }
@@ -162,9 +164,7 @@ void join_remaining(NamespacePlan& plan) {
     }
 }
 
-namespace {
-
-std::vector<oci::IdMapping> parse_map(const std::string& text) {
+std::vector<oci::IdMapping> parse_id_map(const std::string& text) {
     std::vector<oci::IdMapping> maps;
     for (const auto line : split(text, '\n')) {
         std::array<std::uint32_t, 3> numbers{};
@@ -177,8 +177,6 @@ std::vector<oci::IdMapping> parse_map(const std::string& text) {
     }
     return maps;
 }
-
-}  // namespace
 
 UserNamespaceMaps read_id_maps(const JoinedNamespace& user) {
     // The kernel shows maps only of processes: one goes in, and waits there to be looked at from outside.
@@ -209,8 +207,8 @@ UserNamespaceMaps read_id_maps(const JoinedNamespace& user) {
         if (::recv(ours.get(), &error, 1, 0) != 1 || error != 0) {
             throw_errno(error, "join the user namespace ", user.path);
         }
-        maps.uids = parse_map(posix::read_file(place + "/uid_map", 1U << 20U));
-        maps.gids = parse_map(posix::read_file(place + "/gid_map", 1U << 20U));
+        maps.uids = parse_id_map(posix::read_file(place + "/uid_map", 1U << 20U));
+        maps.gids = parse_id_map(posix::read_file(place + "/gid_map", 1U << 20U));
     } catch (...) {
         reap();
         throw;

@@ -50,6 +50,9 @@ void join_around_user_namespace(NamespacePlan& plan);
 /// Joins what is not entered yet, but no pid namespace (that is for children) and no mount namespace.
 void join_remaining(NamespacePlan& plan);
 
+/// The lines of /proc/PID/uid_map, in their order.
+std::vector<oci::IdMapping> parse_id_map(const std::string& text);
+
 /// The id maps of a user namespace, as this process's own sees them.
 struct UserNamespaceMaps {
     std::vector<oci::IdMapping> uids, gids;

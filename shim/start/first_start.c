@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shim/start/prologue.h"
 #include "shim/start/raw_call.h"
 
 #if defined(__x86_64__)
@@ -101,8 +102,12 @@ void locald_first_start(long* stack) {
         if (entry->a_type == AT_SECURE) secure = entry->a_un.a_val;
         if (entry->a_type == AT_EXECFN) name = (const char*)entry->a_un.a_val;
     }
+    if (secure != 0) {
+        locald_prologue(argv, envp);
+        return;
+    }
     // Started by a descriptor: the second start, or somebody who has his reasons.
-    if (ids != 0 || secure != 0 || name == NULL || begins(name, "/dev/fd/") || !starts_something(argv)) return;
+    if (ids != 0 || name == NULL || begins(name, "/dev/fd/") || !starts_something(argv)) return;
 
     const long mount =
         raw_call(SYS_open_tree, AT_FDCWD, (long)"/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0);

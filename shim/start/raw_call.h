@@ -47,6 +47,38 @@ static inline long raw_thread(unsigned long flags, void* top, int* tid, void (*b
     return result;
 }
 
+/// clone3(2) of a process that shares this one's memory, on a stack of its own (args->stack), and runs
+/// `body(argument)`, which must never return.
+static inline long raw_beside(void* args, long size, void (*body)(void*), void* argument) {
+    long result;
+    register void (*r12)(void*) __asm__("r12") = body;
+    register void* r13 __asm__("r13") = argument;
+    __asm__ volatile(
+        "syscall\n"
+        "test %%rax, %%rax\n"
+        "jnz 1f\n"
+        "xor %%ebp, %%ebp\n"
+        "mov %%r13, %%rdi\n"
+        "call *%%r12\n"
+        "ud2\n"
+        "1:\n"
+        : "=a"(result)
+        : "a"((long)SYS_clone3), "D"(args), "S"(size), "r"(r12), "r"(r13)
+        : "rcx", "r11", "memory");
+    return result;
+}
+
+/// The register by which a C library finds the thread it is in.
+static inline uintptr_t raw_thread_pointer(void) {
+    uintptr_t pointer;
+    __asm__ volatile("mov %%fs:0, %0" : "=r"(pointer));
+    return pointer;
+}
+
+static inline void raw_set_thread_pointer(uintptr_t pointer) {
+    raw_call(SYS_arch_prctl, 0x1002 /* ARCH_SET_FS */, (long)pointer, 0, 0, 0);
+}
+
 #elif defined(__aarch64__)
 
 #define LOCALD_HAS_RAW_CALLS 1
@@ -87,5 +119,35 @@ static inline long raw_thread(unsigned long flags, void* top, int* tid, void (*b
         : "memory");
     return x0;
 }
+
+/// As above.
+static inline long raw_beside(void* args, long size, void (*body)(void*), void* argument) {
+    register long x8 __asm__("x8") = SYS_clone3;
+    register long x0 __asm__("x0") = (long)args;
+    register long x1 __asm__("x1") = size;
+    register void (*x20)(void*) __asm__("x20") = body;
+    register void* x21 __asm__("x21") = argument;
+    __asm__ volatile(
+        "svc 0\n"
+        "cbnz x0, 1f\n"
+        "mov x29, #0\n"
+        "mov x30, #0\n"
+        "mov x0, x21\n"
+        "blr x20\n"
+        "brk #0\n"
+        "1:\n"
+        : "+r"(x0)
+        : "r"(x8), "r"(x1), "r"(x20), "r"(x21)
+        : "memory");
+    return x0;
+}
+
+static inline uintptr_t raw_thread_pointer(void) {
+    uintptr_t pointer;
+    __asm__ volatile("mrs %0, tpidr_el0" : "=r"(pointer));
+    return pointer;
+}
+
+static inline void raw_set_thread_pointer(uintptr_t pointer) { __asm__ volatile("msr tpidr_el0, %0" : : "r"(pointer)); }
 
 #endif

@@ -52,12 +52,12 @@ const std::vector<Room>& rooms() {
         {"shim/process", {"core/base", "core/posix", "core/oci", "shim/start", "shim/base", "shim/mounts"}},
         {"shim/container",
          {"core/base", "core/posix", "core/oci", "shim/base", "shim/options", "shim/namespaces", "shim/seccomp",
-          "shim/cgroup", "shim/mounts", "shim/process"}},
+          "shim/cgroup", "shim/mounts", "shim/process", "shim/start"}},
         {"shim/verbs",
          {"core/base", "core/posix", "core/oci", "shim/base", "shim/options", "shim/namespaces", "shim/seccomp",
           "shim/cgroup", "shim/mounts", "shim/criu", "shim/process", "shim/container"}},
         // What main starts, and what stands in for a libc.
-        {"shim", {"core/base", "core/posix", "core/oci", "shim/base", "shim/process", "shim/verbs"}},
+        {"shim", {"core/base", "core/posix", "core/oci", "shim/start", "shim/base", "shim/process", "shim/verbs"}},
         {"hello", {"core/base", "core/oci"}},
         {"backends", {"core/base"}},
         // The table of backends sees every backend, and nothing else does.

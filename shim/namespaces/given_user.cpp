@@ -1,0 +1,57 @@
+#include "shim/namespaces/given_user.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+
+#include <algorithm>
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/syscalls.hpp"
+#include "shim/start/rights.h"
+
+namespace locald::shim {
+
+namespace {
+
+void adopt_map(std::vector<oci::IdMapping>& config, const char* text, const std::string& field) {
+    const auto given = parse_id_map(text);
+    if (config.empty()) config = given;
+    auto sorted = config;
+    std::sort(sorted.begin(), sorted.end(),
+              [](const auto& a, const auto& b) { return a.container_id < b.container_id; });
+    if (sorted == given) return;
+    std::string shown(trim(text));
+    std::replace(shown.begin(), shown.end(), '\n', ',');
+    throw Error(ErrorKind::denied,
+                field +
+                    ": the setuid locald-shim maps the caller to 0 and what /etc/subuid and /etc/subgid grant him "
+                    "to 1 and up, and nothing else")
+        .with_remedy("leave " + field + " out, or give (container, host, size): " + shown);
+}
+
+}  // namespace
+
+void adopt_given_user_namespace(oci::Linux& config) {
+    if (locald_rights.user_namespace < 0) return;
+    const auto user = std::find_if(config.namespaces.begin(), config.namespaces.end(),
+                                   [](const auto& entry) { return entry.type == "user"; });
+    if (user != config.namespaces.end() && !user->path.empty()) return;
+    if (user == config.namespaces.end()) {
+        oci::Namespace entry;
+        entry.type = "user";
+        config.namespaces.push_back(entry);
+    }
+    adopt_map(config.uid_mappings, locald_rights.uid_map, "linux.uidMappings");
+    adopt_map(config.gid_mappings, locald_rights.gid_map, "linux.gidMappings");
+}
+
+void join_given_user_namespace(NamespacePlan& plan) {
+    if (locald_rights.user_namespace < 0 || !plan.is_new(CLONE_NEWUSER)) return;
+    plan.fresh &= ~static_cast<std::uint64_t>(CLONE_NEWUSER);
+    posix::UniqueFd fd(::fcntl(locald_rights.user_namespace, F_DUPFD_CLOEXEC, 3));
+    if (!fd) throw_errno(errno, "copy the descriptor of the caller's user namespace");
+    plan.joined.push_back({CLONE_NEWUSER, "user", "of the caller", std::move(fd)});
+}
+
+}  // namespace locald::shim

@@ -1,0 +1,164 @@
+"""root's files: the policy, the ranges of ids and the accounts, each wrong in every way that an administrator or an attacker
+can make it wrong. The texts are laid over the real ones in a mount namespace of the test's own."""
+
+import os
+import subprocess
+
+from tests.setuid.support import Done, SAFE_PATH, SetuidCase, in_files, user, world
+
+
+class FilesCase(SetuidCase):
+    def run_with(self, files, *words, shim=None, owner=0, mode=0o644):
+        """`bundle run` of the user's with these texts in place of root's files."""
+        sources = {}
+        for target, text in files.items():
+            source = world().dir / f"file-{len(list(world().dir.iterdir()))}"
+            source.write_text(text)
+            os.chown(source, owner, 0)
+            source.chmod(mode)
+            sources[target] = source
+            if not os.path.exists(target):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                with open(target, "x", encoding="utf-8"):
+                    self.addCleanup(os.rmdir, os.path.dirname(target))
+                    self.addCleanup(os.unlink, target)
+        bundle = self.bundle("cat", "/proc/self/uid_map", "/proc/self/setgroups")
+        command = [shim or world().shim, "bundle", "run", "--bundle", bundle.dir, "--id", self.new_id(), *words]
+        argv = in_files(sources, "setpriv", f"--reuid={self.who.uid}", f"--regid={self.who.gid}", "--clear-groups", "--", *command)
+        done = subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+                              env={"PATH": SAFE_PATH, "HOME": str(self.who.home)}, cwd=self.who.home)
+        return Done(argv, done.returncode, done.stdout, done.stderr)
+
+    def ranges(self, uid_lines, gid_lines=None, **kwargs):
+        return self.run_with({"/etc/subuid": uid_lines, "/etc/subgid": gid_lines or f"{self.who.name}:700000:10\n"}, **kwargs)
+
+    def assert_map(self, done, *lines):
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([tuple(map(int, line.split())) for line in done.text.splitlines()[:-1]],
+                         [(0, self.who.uid, 1), *lines], done)
+
+
+class Files(FilesCase):
+    def test_ranges_by_name_by_number_and_in_their_order(self):
+        name, uid = self.who.name, self.who.uid
+        self.assert_map(self.ranges(f"{name}:900000:5\n"), (1, 900000, 5))
+        self.assert_map(self.ranges(f"{uid}:900000:5\n"), (1, 900000, 5))
+        self.assert_map(self.ranges(f"{name}:900000:5\n{uid}:800000:7\nother:5:5\n"), (1, 900000, 5), (6, 800000, 7))
+        self.assert_map(self.ranges(f"# comment\n\n{name}:900000:5"), (1, 900000, 5))
+        self.assert_map(self.ranges(f"{name}x:900000:5\n{name[:-1]}:900000:5\n{uid}0:900000:5\n0{uid}x:1:1\n"))
+
+    def test_bad_ranges_are_refused_with_their_line(self):
+        name, uid = self.who.name, self.who.uid
+        bad = {
+            "holds the id 0": [f"{name}:0:65536"],
+            "holds the caller's own id": [f"{name}:{uid}:1", f"{name}:{uid - 1}:2", f"{name}:1:4294967294"],
+            "overlaps": [f"{name}:900000:10\n{name}:900009:1", f"{name}:900000:10\n{uid}:900000:10"],
+            "expected NAME:FIRST:COUNT": [
+                f"{name}:900000:0", f"{name}:900000:4294967295", f"{name}:4294967295:1", f"{name}:4294967296:1", f"{name}:-1:1",
+                f"{name}:900000:", f"{name}::5", f"{name}:900000:5:6", f"{name}:900000: 5", f"{name}:0x10:5", f"{name}:9e5:5",
+                f"{name}:900000:5 ", f"{name}:900000", f"{name}:18446744073709551616:1", f"{name}:{'9' * 5000}:1",
+            ],
+            "more than 16 ranges": ["\n".join(f"{name}:{900000 + 10 * i}:5" for i in range(17))],
+        }
+        for words, texts in bad.items():
+            for text in texts:
+                with self.subTest(text=text[:60]):
+                    done = self.ranges(text + "\n")
+                    self.assert_refused(done, "/etc/subuid, line ", words)
+
+    def test_a_range_of_groups_may_not_hold_the_callers_group(self):
+        done = self.ranges(f"{self.who.name}:900000:5\n", f"{self.who.name}:{self.who.gid}:1\n")
+        self.assert_refused(done, "/etc/subgid, line 1", "own id")
+
+    def test_without_a_range_of_groups_none_can_be_dropped(self):
+        done = self.run_with({"/etc/subuid": f"{self.who.name}:900000:5\n", "/etc/subgid": "nobody-here:1:1\n"})
+        self.assertEqual(done.text.splitlines(), [f"         0       {self.who.uid}          1", "deny"], done)
+
+    def test_files_that_others_may_write_are_refused(self):
+        for path in ("/etc/subuid", "/etc/subgid", "/etc/locald/shim.conf"):
+            for how in ({"owner": self.who.uid}, {"mode": 0o666}, {"mode": 0o664}):
+                with self.subTest(path=path, how=how):
+                    self.assert_refused(self.run_with({path: ""}, **how), path, "root's that nobody else may write")
+
+    def test_an_account_without_a_name_keeps_its_own_ids(self):
+        done = self.run_with({"/etc/passwd": "root:x:0:0::/:/bin/sh\n"})
+        self.assert_map(done)
+
+    def test_lines_of_accounts_that_are_no_lines(self):
+        name, uid = self.who.name, self.who.uid
+        grant = {"/etc/subuid": f"{name}:900000:5\n", "/etc/subgid": f"{name}:700000:5\n"}
+        self.assert_map(self.run_with({"/etc/passwd": f"x\n::::\n:x:{uid}:1::/:\n{'a' * 9000}:x:{uid}:1\n{name}:x:{uid}:1::/:\n", **grant}),
+                        (1, 900000, 5))
+        self.assert_map(self.run_with({"/etc/passwd": f"{name}:x:{uid}x:1::/:\n{name}:x:+{uid}:1::/:\n{name}:x: {uid}:1::/:\n", **grant}))
+        self.assert_map(self.run_with({"/etc/passwd": f"{'n' * 300}:x:{uid}:1::/:\n", **grant}))
+
+
+class Policy(FilesCase):
+    def policy(self, text, **kwargs):
+        return self.run_with({"/etc/locald/shim.conf": text}, **kwargs)
+
+    def test_a_group_admits_its_members_alone(self):
+        self.assert_refused(self.policy("group = shadow\n"), "shadow", "usermod")
+        self.assertEqual(self.policy(f"group = {self.who.gid}\n").code, 0)
+        self.assertEqual(self.policy(f"group = {self.who.name}\n").code, 0)
+
+    def test_refused_callers_make_nothing(self):
+        before = os.path.exists(self.who.state)
+        self.assert_refused(self.policy("group = shadow\n"), "shadow")
+        self.assertEqual(os.path.exists(self.who.state), before)
+
+    def test_allowed_ranges(self):
+        first, count = self.who.ranges()[0]
+        self.assertEqual(self.policy(f"ids = {first}-{first + count - 1}\n").code, 0)
+        self.assert_refused(self.policy(f"ids = {first}-{first + count - 2}\n"), "/etc/subuid, line", "not within `ids`")
+
+    def test_limits_of_a_user(self):
+        self.assertEqual(self.policy("containers = 3\npids = 100\nmemory = 512M\nnetwork-helper = no\n# all\n\n").code, 0)
+
+    def test_what_is_not_understood_is_refused_with_its_line(self):
+        for text in ("x = 1", "group", "group =", "= 5", "containers = 0", "containers = -1", "containers = 3x", "containers = 99999999999",
+                     "pids = 1e3", "memory = 5T", "memory = 99999999999999999999", "memory = G", "ids = 5-4", "ids = 5", "ids = 1-2-3",
+                     "ids = 1-4294967295", "network-helper = maybe", "pids = 5\npids = 6", "group = no-such-group-here", "x" * 5000,
+                     "containers 5"):
+            with self.subTest(text=text[:40]):
+                self.assert_refused(self.policy(f"# first\n{text}\n"), "/etc/locald/shim.conf, line [23]")
+
+
+class Bites(FilesCase):
+    """The same attacks on the same program with one defence left out."""
+
+    def run_weak(self, name, files, **kwargs):
+        return self.run_with(files, shim=world().weak(name), **kwargs)
+
+    def test_a_range_that_root_forbids_would_be_mapped(self):
+        files = {"/etc/subuid": f"{self.who.name}:900000:5\n", "/etc/subgid": f"{self.who.name}:700000:5\n",
+                 "/etc/locald/shim.conf": "ids = 1-10\n"}
+        done = self.run_weak("ranges", files)
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("900000", done.text)
+
+    def test_the_kernel_too_maps_no_root(self):
+        done = self.run_weak("ranges", {"/etc/subuid": f"{self.who.name}:0:5\n", "/etc/subgid": f"{self.who.name}:700000:5\n"})
+        self.assert_refused(done, "uid_map", "Operation not permitted")
+
+    def test_a_file_of_the_callers_would_be_believed(self):
+        done = self.run_weak("files", {"/etc/subuid": f"{self.who.name}:900000:5\n"}, owner=self.who.uid)
+        self.assertIn("900000", done.text, done)
+
+    def test_a_stranger_would_be_admitted(self):
+        self.assertEqual(self.run_weak("policy", {"/etc/locald/shim.conf": "group = shadow\n"}).code, 0)
+
+    def test_groups_could_be_dropped_without_leave(self):
+        done = self.run_weak("setgroups", {"/etc/subgid": "nobody-here:1:1\n"})
+        self.assertIn("allow", done.text, done)
+        self.assertIn("deny", self.run_with({"/etc/subgid": "nobody-here:1:1\n"}).text)
+
+    def test_the_shim_itself_has_none_of_these_names(self):
+        self.assertIn(b"weak-ranges", world().weak("ranges").read_bytes())
+        self.assertNotIn(b"weak-", world().shim.read_bytes())
+
+
+class OfAnother(SetuidCase):
+    def test_a_range_of_one_user_is_not_anothers(self):
+        text = self.assert_runs(self.bundle("cat", "/proc/self/uid_map"))
+        self.assertNotIn(str(user("other").ranges()[0][0]), text)

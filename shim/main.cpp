@@ -1,13 +1,10 @@
 // locald-shim: the OCI runtime. One static program; it starts the container and its hooks and nothing else.
 
 #include <fcntl.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <string>
 
-#include "core/base/error.hpp"
 #include "shim/process/own_program.hpp"
 #include "shim/start/rights.h"
 #include "shim/verbs/verbs.hpp"
@@ -22,25 +19,14 @@ void fill_standard_streams() {
     }
 }
 
-/// Said by the caller's rights: a refusal to him and, for the administrator, to the system's log.
-int refuse(const std::string& words) {
-    std::fprintf(stderr, "locald-shim: %s\n", words.c_str());
-    ::openlog("locald-shim", LOG_PID, LOG_AUTHPRIV);
-    ::syslog(LOG_WARNING, "refused uid %u: %s", static_cast<unsigned>(::getuid()), words.c_str());
-    return 125;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
     fill_standard_streams();
-    if (locald_rights.mode == locald_refused) {
-        const std::string why =
-            locald_rights.error != 0 ? ": " + locald::errno_text(locald_rights.error) : std::string();
-        return refuse(locald_rights.words + why);
-    }
     if (::geteuid() != ::getuid() || ::getegid() != ::getgid()) {
-        return refuse("started with ids that are not the caller's: the only such start is by root's setuid bit");
+        std::fputs("locald-shim: started with ids that are not the caller's: only root's setuid bit is known\n",
+                   stderr);
+        return 125;
     }
     if (locald_rights.warning[0] != 0) std::fprintf(stderr, "locald-shim: warning: %s\n", locald_rights.warning);
     locald::shim::remember_arguments(argv);

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/host/directories.hpp"
@@ -43,15 +45,32 @@ const ContainerDirs& Environment::containers() {
     return *containers_;
 }
 
+bool Environment::has_setuid_shim() const {
+    try {
+        return Shim(find_program("locald-shim", choice_.shim), runtime_).is_setuid();
+    } catch (const Error&) {
+        return false;  // whoever needs the shim says that it is missing
+    }
+}
+
 std::optional<posix::IdMaps> Environment::id_maps(bundle::UserNamespaceMode mode) const {
     if (::geteuid() == 0) return std::nullopt;
-    return posix::caller_id_maps(mode == bundle::UserNamespaceMode::keep_id);
+    const auto writer = has_setuid_shim() ? posix::MapWriter::setuid_shim : posix::MapWriter::helpers;
+    return posix::caller_id_maps(mode == bundle::UserNamespaceMode::keep_id, writer);
 }
 
 image::UnpackContext Environment::unpack_context(const std::optional<posix::IdMaps>& maps) {
     image::UnpackContext context;
     context.worker.argv = {find_program("locald", choice_.worker), "storage-worker"};
     context.maps = maps;
+    if (maps && has_setuid_shim()) {
+        context.make_user_namespace = [this](const posix::IdMaps& wanted) {
+            const bool keep_id = std::any_of(wanted.uids.begin(), wanted.uids.end(), [](const auto& map) {
+                return map.host_id == ::geteuid() && map.container_id == map.host_id;
+            });
+            return shim().make_user_namespace(keep_id);
+        };
+    }
     return context;
 }
 

@@ -26,6 +26,8 @@ public:
     const Shim& shim();
     const ContainerDirs& containers();
 
+    /// True when the shim is root's with the setuid bit: it writes id maps, and newuidmap is not needed.
+    bool has_setuid_shim() const;
     /// The id maps of a container of this user; nothing for root, who needs no user namespace.
     std::optional<posix::IdMaps> id_maps(bundle::UserNamespaceMode mode) const;
     /// What unpacking and removing under these maps needs.

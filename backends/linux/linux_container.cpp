@@ -54,6 +54,7 @@ void LinuxContainer::launch() {
     using Mode = runtime::Stdio::Mode;
     auto options = shim_.command({"bundle", "run", "--bundle", start_.bundle_dir, "--id", start_.id, "--report-fd",
                                   std::to_string(report_number)});
+    if (start_.keep_id) options.argv.emplace_back("--keep-id");
     posix::Pipe report = posix::make_pipe();
     options.handles.push_back({report.write.get(), report_number});
 

@@ -19,6 +19,7 @@ struct ContainerStart {
     std::string id;
     std::string bundle_dir;
     std::string stop_signal;
+    bool keep_id = false;  ///< `--userns keep-id`: a setuid shim must know it before it reads the configuration
     std::vector<std::string> warnings;
     runtime::Stdio stdio;
     /// Removes the bundle directory and gives the id up. Runs once, after the shim is gone.

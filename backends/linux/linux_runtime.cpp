@@ -143,6 +143,7 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
             throw;
         }
         start.id = id;
+        start.keep_id = named.userns == bundle::UserNamespaceMode::keep_id;
         start.bundle_dir = dir;
         start.stdio = stdio;
         start.clean_up = clean_up;

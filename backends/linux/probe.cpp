@@ -8,6 +8,7 @@
 
 #include <cstdio>
 
+#include "backends/linux/environment.hpp"
 #include "backends/linux/host_facts.hpp"
 #include "backends/linux/shim_program.hpp"
 #include "core/base/error.hpp"
@@ -64,9 +65,10 @@ Finding user_namespaces() {
     }
 }
 
-Finding ids() {
+Finding ids(const runtime::RuntimeChoice& choice) {
     if (::geteuid() == 0) return {"ids.range", Severity::ok, "root maps no ids", {}};
-    const auto maps = posix::caller_id_maps();
+    const bool setuid = Environment(choice).has_setuid_shim();
+    const auto maps = posix::caller_id_maps(false, setuid ? posix::MapWriter::setuid_shim : posix::MapWriter::helpers);
     if (!maps.full) {
         return {"ids.range", Severity::warning,
                 "only one id is mapped: files of an image lose their owners and its service users can't be used",
@@ -144,7 +146,8 @@ Finding store(const runtime::RuntimeChoice& choice) {
 runtime::ProbeReport probe_host(const runtime::RuntimeChoice& choice) {
     runtime::ProbeReport report;
     report.backend = "linux";
-    report.findings = {kernel(), user_namespaces(), ids(), cgroups(), cgroup_place(), shim(choice), store(choice)};
+    report.findings = {kernel(),       user_namespaces(), ids(choice),  cgroups(),
+                       cgroup_place(), shim(choice),      store(choice)};
     report.usable = true;
     for (const auto& finding : report.findings) {
         if (finding.severity == Severity::critical) report.usable = false;

@@ -1,6 +1,8 @@
 #include "backends/linux/shim_program.hpp"
 
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/base/error.hpp"
@@ -8,6 +10,7 @@
 #include "core/base/version.hpp"
 #include "core/host/directories.hpp"
 #include "core/posix/fs.hpp"
+#include "core/posix/syscalls.hpp"
 
 namespace locald::backends {
 
@@ -27,6 +30,15 @@ std::string cached(const std::string& path) {
     } catch (const Error&) {
         return {};  // no cache is no error: the question is asked again
     }
+}
+
+/// The shim's own line of error, as an Error of ours.
+[[noreturn]] void throw_answer(const host::Captured& answer, const std::string& what) {
+    std::string_view line = trim(answer.err);
+    constexpr std::string_view prefix = "locald-shim: ";
+    if (line.starts_with(prefix)) line.remove_prefix(prefix.size());
+    const auto kind = line.find("does not exist") != std::string_view::npos ? ErrorKind::not_found : ErrorKind::system;
+    throw Error(kind, line.empty() ? what + " failed without a word" : std::string(line));
 }
 
 }  // namespace
@@ -67,6 +79,26 @@ void Shim::check_version(const std::string& cache_file) const {
     }
 }
 
+bool Shim::is_setuid() const {
+    struct stat st {};
+    struct statvfs fs {};
+    if (::geteuid() == 0 || ::stat(program_.c_str(), &st) != 0 || ::statvfs(program_.c_str(), &fs) != 0) return false;
+    const bool held_back = (fs.f_flag & ST_NOSUID) != 0 || ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+    return S_ISREG(st.st_mode) && st.st_uid == 0 && (st.st_mode & S_ISUID) != 0 && !held_back;
+}
+
+posix::UniqueFd Shim::make_user_namespace(bool keep_id) const {
+    constexpr int number = 3;
+    auto pair = posix::make_socket_pair();
+    auto options = command({"userns", "--socket-fd", std::to_string(number)});
+    if (keep_id) options.argv.emplace_back("--keep-id");
+    options.handles.push_back({pair.second.get(), number});
+    const auto answer = host::run_and_capture(options);
+    pair.second.reset();
+    if (!answer.status.ok()) throw_answer(answer, program_ + " userns");
+    return posix::receive_fd(pair.first);
+}
+
 host::ChildOptions Shim::command(const std::vector<std::string>& words) const {
     host::ChildOptions options;
     options.argv = {program_, "--root", root_};
@@ -82,11 +114,7 @@ host::Captured Shim::try_run(const std::vector<std::string>& words) const {
 std::string Shim::run(const std::vector<std::string>& words) const {
     auto answer = try_run(words);
     if (answer.status.ok()) return std::move(answer.out);
-    std::string_view line = trim(answer.err);
-    constexpr std::string_view prefix = "locald-shim: ";
-    if (line.starts_with(prefix)) line.remove_prefix(prefix.size());
-    const auto kind = line.find("does not exist") != std::string_view::npos ? ErrorKind::not_found : ErrorKind::system;
-    throw Error(kind, line.empty() ? program_ + " " + words.front() + " failed without a word" : std::string(line));
+    throw_answer(answer, program_ + " " + words.front());
 }
 
 }  // namespace locald::backends

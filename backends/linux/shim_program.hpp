@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/host/child_process.hpp"
+#include "core/posix/unique_fd.hpp"
 
 namespace locald::backends {
 
@@ -30,6 +31,12 @@ public:
     /// the file's identity, so that a warm start executes nothing for it.
     /// @throws Error that names both versions, the path and the remedy
     void check_version(const std::string& cache_file) const;
+
+    /// True when the file is root's with the setuid bit and in force: it then writes this caller's id maps.
+    bool is_setuid() const;
+    /// A user namespace with the caller's ids, made by a setuid shim (`userns`).
+    /// @throws Error with the shim's own line when it fails
+    posix::UniqueFd make_user_namespace(bool keep_id) const;
 
     /// `locald-shim --root ROOT words…` to its end. @throws Error with the shim's own line when it fails
     std::string run(const std::vector<std::string>& words) const;

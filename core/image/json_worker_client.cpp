@@ -63,7 +63,10 @@ void read_events(const posix::UniqueFd& report, const std::function<void(const n
 void run_worker(UnpackContext& context, const std::string& verb, nlohmann::json plan, const std::vector<int>& locks,
                 const std::function<void(const nlohmann::json&)>& on_event, const CancelToken& cancel) {
     if (context.worker.argv.empty()) throw Error(ErrorKind::invalid, "no storage worker is set");
-    if (context.maps && !context.user_namespace) context.user_namespace = posix::make_user_namespace(*context.maps);
+    if (context.maps && !context.user_namespace) {
+        context.user_namespace = context.make_user_namespace ? context.make_user_namespace(*context.maps)
+                                                             : posix::make_user_namespace(*context.maps);
+    }
     plan["enter"] = context.maps.has_value();
     plan["parent"] = ::getpid();
     const posix::UniqueFd plan_file = posix::memfd_create("plan");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct UnpackContext {
     WorkerCommand worker;
     std::optional<posix::IdMaps> maps;
     posix::UniqueFd user_namespace;  ///< made from `maps` at first need; kept for the next call
+    /// Who makes it; empty: posix::make_user_namespace().
+    std::function<posix::UniqueFd(const posix::IdMaps&)> make_user_namespace;
 };
 
 /// The unpacked layers of an image, bottom first: absolute directories that overlayfs takes as lower layers (whiteouts

@@ -159,7 +159,7 @@ std::string find_id_map_helper(const char* name) {
     return {};
 }
 
-IdMaps caller_id_maps(bool keep_id) {
+IdMaps caller_id_maps(bool keep_id, MapWriter writer) {
     const auto uid = static_cast<std::uint32_t>(::getuid());
     const auto gid = static_cast<std::uint32_t>(::getgid());
     const std::string user = user_name(uid);
@@ -174,7 +174,8 @@ IdMaps caller_id_maps(bool keep_id) {
         maps.why_not_full = std::string(uids.empty() ? "/etc/subuid" : "/etc/subgid") + " grants no ids to " + shown +
                             "; `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + shown +
                             "` does (take a range that nobody else has)";
-    } else if (find_id_map_helper("newuidmap").empty() || find_id_map_helper("newgidmap").empty()) {
+    } else if (writer == MapWriter::helpers &&
+               (find_id_map_helper("newuidmap").empty() || find_id_map_helper("newgidmap").empty())) {
         maps.why_not_full = "newuidmap and newgidmap are not installed; `sudo apt-get install uidmap` does it";
     } else {
         maps.full = true;

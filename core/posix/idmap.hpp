@@ -31,9 +31,13 @@ struct IdMaps {
     std::string fingerprint() const;
 };
 
+/// Who writes a map of more than the caller's own id: newuidmap and newgidmap, which must be installed then, or a
+/// setuid locald-shim.
+enum class MapWriter { helpers, setuid_shim };
+
 /// The maps an ordinary caller gets: his own id becomes 0, his grants of /etc/subuid and /etc/subgid follow from 1 in
 /// file order. With `keep_id` his own ids stay the same inside (RFC 0052) and the grants fill the ids around them.
-IdMaps caller_id_maps(bool keep_id = false);
+IdMaps caller_id_maps(bool keep_id = false, MapWriter writer = MapWriter::helpers);
 
 /// The name of a user by the text of /etc/passwd, without NSS (a static program must not load its modules); empty when
 /// unknown.

@@ -36,6 +36,7 @@
 #include "shim/process/terminal.hpp"
 #include "shim/seccomp/agent.hpp"
 #include "shim/seccomp/packet.hpp"
+#include "shim/start/rights.h"
 
 namespace locald::shim {
 
@@ -105,6 +106,8 @@ private:
     }
 
     void become_root() {
+        // A cgroup of version 1 takes from an ordinary user only processes with his own id: no other is taken before.
+        if (locald_rights.user_namespace >= 0) wait_attached();
         become_namespace_root();
         die_with_parent(sync_);  // a change of ids clears it
     }
@@ -122,11 +125,13 @@ private:
         }
     }
 
+    void wait_attached() {
+        if (plan_.wait_attached) wait_for(sync_, Sync::attached);
+        plan_.wait_attached = false;
+    }
+
     void enter_cgroups() {
-        if (plan_.wait_attached) {
-            wait_for(sync_, Sync::attached);
-            plan_.wait_attached = false;
-        }
+        wait_attached();
         if (fresh(CLONE_NEWCGROUP) && !has_cgroup_namespace_) {
             if (mounts_cgroups(spec_)) note_own_hierarchies();
             if (::unshare(CLONE_NEWCGROUP) != 0) throw_errno(errno, "make a cgroup namespace");

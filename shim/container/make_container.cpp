@@ -9,6 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/base/admission.hpp"
 #include "shim/container/container.hpp"
 #include "shim/process/handed_fds.hpp"
 #include "shim/process/own_program.hpp"
@@ -40,6 +41,7 @@ int make_container(Options options, bool own_exit_codes) {
         }
         take_over(options.report_fd, "--report-fd");
         report = Reporter(options.report_fd);
+        check_admitted();
         if (unprotected) throw *unprotected;
         take_over(options.console_fd, "--console-fd");
         options.listen_fds = listen_fds();

@@ -17,16 +17,18 @@ namespace {
 void adopt_map(std::vector<oci::IdMapping>& config, const char* text, const std::string& field) {
     const auto given = parse_id_map(text);
     if (config.empty()) config = given;
+    const auto less = [](const auto& a, const auto& b) { return a.container_id < b.container_id; };
     auto sorted = config;
-    std::sort(sorted.begin(), sorted.end(),
-              [](const auto& a, const auto& b) { return a.container_id < b.container_id; });
-    if (sorted == given) return;
+    auto sorted_given = given;
+    std::sort(sorted.begin(), sorted.end(), less);
+    std::sort(sorted_given.begin(), sorted_given.end(), less);
+    if (sorted == sorted_given) return;
     std::string shown(trim(text));
     std::replace(shown.begin(), shown.end(), '\n', ',');
     throw Error(ErrorKind::denied,
                 field +
                     ": the setuid locald-shim maps the caller to 0 and what /etc/subuid and /etc/subgid grant him "
-                    "to 1 and up, and nothing else")
+                    "to 1 and up (or around his own id, with --keep-id), and nothing else")
         .with_remedy("leave " + field + " out, or give (container, host, size): " + shown);
 }
 

@@ -31,6 +31,8 @@ bool take_common(Options& options, Walker& walker, const std::string& name) {
         options.no_pivot = walker.flag();
     } else if (name == "--no-new-keyring") {
         options.no_new_keyring = walker.flag();
+    } else if (name == "--keep-id") {
+        walker.flag();  // read by the setuid prologue; elsewhere the configuration's id maps say it
     } else {
         return false;
     }

@@ -62,6 +62,7 @@ static struct {
     unsigned uid, gid;
     int is_caller;  // "become" is done
     int wants_birth, wants_namespace;
+    int keeps_ids;          // --keep-id: his own id is the same inside
     int place;              // O_PATH of locald/user-<uid>/s on cgroup v2; -1: there is none
     int working_directory;  // O_PATH
     int filled[3];          // 0-2: 1 when it was closed
@@ -136,6 +137,8 @@ static void read_verb(char** argv) {
                        locald_same(*argv, "restore");
     it.wants_birth = starts || locald_same(*argv, "exec");
     it.wants_namespace = starts || locald_same(*argv, "userns");
+    // As a word anywhere: all that it can do is to move the caller's own ids to another place of his own namespace.
+    while (it.wants_namespace && *++argv != NULL) it.keeps_ids |= locald_same(*argv, "--keep-id");
 }
 
 // ---------------------------------------------------------------- settle
@@ -384,11 +387,19 @@ static int write_in_proc(long pid, const char* file, const char* content, const 
 
 static int write_map(long pid, const char* file, unsigned own, const struct locald_ranges* ranges, char map[1024]) {
     struct locald_text text = {map, map + 1024};
-    locald_add_map_line(&text, 0, own, 1);
-    uint32_t next = 1;
+    const uint32_t own_inside = it.keeps_ids ? own : 0;
+    locald_add_map_line(&text, own_inside, own, 1);
+    uint32_t next = own_inside == 0 ? 1 : 0;
     for (unsigned i = 0; locald_rights.full_map && i < ranges->count; ++i) {
-        locald_add_map_line(&text, next, ranges->range[i].first, ranges->range[i].count);
-        next += ranges->range[i].count;
+        uint32_t first = ranges->range[i].first;
+        for (uint32_t left = ranges->range[i].count; left > 0;) {  // in two pieces around his own id
+            if (next == own_inside) ++next;
+            const uint32_t size = next < own_inside && left > own_inside - next ? own_inside - next : left;
+            locald_add_map_line(&text, next, first, size);
+            next += size;
+            first += size;
+            left -= size;
+        }
     }
     return write_in_proc(pid, file, map, &text);
 }

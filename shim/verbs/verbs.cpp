@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/version.hpp"
+#include "shim/base/admission.hpp"
 #include "shim/base/log.hpp"
 #include "shim/options/global_options.hpp"
 
@@ -17,7 +18,7 @@ namespace {
 constexpr std::array verbs{
     &bundle_verb,   &create_verb, &start_verb,      &run_verb,     &exec_verb, &state_verb,  &list_verb,
     &kill_verb,     &delete_verb, &pause_verb,      &resume_verb,  &ps_verb,   &update_verb, &events_verb,
-    &features_verb, &spec_verb,   &checkpoint_verb, &restore_verb, &init_verb,
+    &features_verb, &spec_verb,   &checkpoint_verb, &restore_verb, &init_verb, &userns_verb,
 };
 
 constexpr const char* help_head =
@@ -87,6 +88,7 @@ int dispatch(const std::vector<std::string>& words) {
     if (!parsed.globals.log.empty()) open_log(parsed.globals.log, parsed.globals.log_json, parsed.globals.debug);
     Walker walker(words, parsed.at + 1, std::string(verb.name), verb.usage_exit_code);
     try {
+        if (&verb != &bundle_verb) check_admitted();  // which has a report to write it to
         return verb.run(parsed.globals, walker);
     } catch (const HelpWanted&) {
         print(verb.help);

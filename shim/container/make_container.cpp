@@ -9,7 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
-#include "shim/base/admission.hpp"
+#include "shim/container/admission.hpp"
 #include "shim/container/container.hpp"
 #include "shim/process/handed_fds.hpp"
 #include "shim/process/own_program.hpp"

@@ -34,6 +34,13 @@ void adopt_map(std::vector<oci::IdMapping>& config, const char* text, const std:
 
 }  // namespace
 
+posix::UniqueFd given_user_namespace() {
+    if (locald_rights.user_namespace < 0) return {};
+    posix::UniqueFd fd(::fcntl(locald_rights.user_namespace, F_DUPFD_CLOEXEC, 3));
+    if (!fd) throw_errno(errno, "copy the descriptor of the caller's user namespace");
+    return fd;
+}
+
 void adopt_given_user_namespace(oci::Linux& config) {
     if (locald_rights.user_namespace < 0) return;
     const auto user = std::find_if(config.namespaces.begin(), config.namespaces.end(),
@@ -51,9 +58,7 @@ void adopt_given_user_namespace(oci::Linux& config) {
 void join_given_user_namespace(NamespacePlan& plan) {
     if (locald_rights.user_namespace < 0 || !plan.is_new(CLONE_NEWUSER)) return;
     plan.fresh &= ~static_cast<std::uint64_t>(CLONE_NEWUSER);
-    posix::UniqueFd fd(::fcntl(locald_rights.user_namespace, F_DUPFD_CLOEXEC, 3));
-    if (!fd) throw_errno(errno, "copy the descriptor of the caller's user namespace");
-    plan.joined.push_back({CLONE_NEWUSER, "user", "of the caller", std::move(fd)});
+    plan.joined.push_back({CLONE_NEWUSER, "user", "of the caller", given_user_namespace()});
 }
 
 }  // namespace locald::shim

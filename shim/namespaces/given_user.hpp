@@ -5,6 +5,9 @@
 
 namespace locald::shim {
 
+/// A descriptor of the user namespace that the setuid prologue made; empty where it made none.
+posix::UniqueFd given_user_namespace();
+
 /// Where the setuid prologue has made the caller's user namespace, every container is in it, or in another that its
 /// configuration names by path: makes the configuration say so. Elsewhere nothing changes.
 /// @throws Error(invalid) that names the field when the configuration has other id maps

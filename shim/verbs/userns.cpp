@@ -6,7 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/posix/idmap.hpp"
 #include "core/posix/syscalls.hpp"
-#include "shim/start/rights.h"
+#include "shim/namespaces/given_user.hpp"
 #include "shim/verbs/verbs.hpp"
 
 namespace locald::shim {
@@ -17,11 +17,7 @@ constexpr unsigned most_fd = 1U << 20U;
 
 /// The one that the setuid prologue made, else one by this caller's own means.
 posix::UniqueFd user_namespace(bool keep_id) {
-    if (locald_rights.user_namespace >= 0) {
-        posix::UniqueFd fd(::fcntl(locald_rights.user_namespace, F_DUPFD_CLOEXEC, 3));
-        if (!fd) throw_errno(errno, "copy the descriptor of the caller's user namespace");
-        return fd;
-    }
+    if (posix::UniqueFd given = given_user_namespace()) return given;
     return posix::make_user_namespace(posix::caller_id_maps(keep_id));
 }
 

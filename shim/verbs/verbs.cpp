@@ -7,8 +7,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/version.hpp"
-#include "shim/base/admission.hpp"
 #include "shim/base/log.hpp"
+#include "shim/container/admission.hpp"
 #include "shim/options/global_options.hpp"
 
 namespace locald::shim {

@@ -1,4 +1,4 @@
-#include "shim/base/admission.hpp"
+#include "shim/container/admission.hpp"
 
 #include <syslog.h>
 #include <unistd.h>

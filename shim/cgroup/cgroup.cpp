@@ -15,6 +15,7 @@
 #include "shim/cgroup/dir.hpp"
 #include "shim/cgroup/maker.hpp"
 #include "shim/cgroup/owner.hpp"
+#include "shim/cgroup/subgroup.hpp"
 #include "shim/cgroup/wish.hpp"
 
 namespace locald::shim {
@@ -170,6 +171,16 @@ void Cgroup::remove_parents() const noexcept {
 void Cgroup::limit() {
     for (const auto& pending : pending_limits_) write_pending(pending, wish_);
     pending_limits_.clear();
+}
+
+void Cgroup::hand_over(pid_t pid, const oci::Spec& spec) const {
+    const CgroupHost& host = cgroup_host();
+    const std::string below = delegated_subgroup(spec, host.layout());
+    for (const auto& path : paths_) {
+        const CgroupMount* mount = host.of(path);
+        if (below.empty() || mount == nullptr || !mount->v2) continue;
+        step_down(*mount, path.substr(mount->mount_point.size() + 1), below, pid, cgroup_owner(spec));
+    }
 }
 
 Cgroup Cgroup::from_paths(std::vector<std::string> paths, std::string unit) {

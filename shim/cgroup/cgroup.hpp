@@ -54,6 +54,10 @@ public:
     /// really is. False when there is nothing to start. The process can go on with what needs no cgroup meanwhile.
     bool start_scope(pid_t pid);
 
+    /// Moves the container's first process into the cgroup of the annotation run.oci.delegate-cgroup: once it has made
+    /// its cgroup namespace, which is to begin above. paths() stay: they have the limits.
+    void hand_over(pid_t pid, const oci::Spec& spec) const;
+
     /// The v2 directory to be born in (CLONE_INTO_CGROUP), opened O_PATH; empty when there is none.
     const posix::UniqueFd& birth_place() const noexcept { return v2_; }
     /// Moves a process into every v1 directory, and into the v2 one when it was not born there.

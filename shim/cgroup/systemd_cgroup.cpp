@@ -11,6 +11,7 @@
 #include "shim/cgroup/cgroup.hpp"
 #include "shim/cgroup/dir.hpp"
 #include "shim/cgroup/owner.hpp"
+#include "shim/cgroup/subgroup.hpp"
 #include "shim/cgroup/systemd/manager.hpp"
 
 namespace locald::shim {
@@ -28,6 +29,10 @@ std::string place_of(const std::string& process) {
     if (const auto* v2 = host.v2()) return v2->own;
     const auto* own = host.v1("name=systemd");
     return own != nullptr ? own->own : std::string();
+}
+
+std::string below(const std::string& place, const std::string& subgroup) {
+    return subgroup.empty() ? place : place + "/" + subgroup;
 }
 
 std::vector<std::string> paths_at(const CgroupHost& host, const std::string& relative, const CgroupWish& wish) {
@@ -86,7 +91,7 @@ std::vector<std::string> Cgroup::plan_scope(const oci::Spec& spec, const std::st
     unit = scope.unit;
     const std::string manager = manager_place(system, place_of(system ? "1" : "self"), ::geteuid());
     const std::string relative = (manager.empty() ? "" : manager + "/") + scope.directory;
-    return paths_at(host, relative, wish_of(host, resources_of(spec)));
+    return paths_at(host, below(relative, systemd_subgroup(spec)), wish_of(host, resources_of(spec)));
 }
 
 Cgroup Cgroup::create_scope(const oci::Spec& spec, const std::string& id, const std::vector<std::string>& planned) {
@@ -95,6 +100,7 @@ Cgroup Cgroup::create_scope(const oci::Spec& spec, const std::string& id, const 
     pending->scope = scope_of(spec, id);
     pending->wish = wish_of(host, resources_of(spec));
     pending->properties = all_properties(spec, pending->wish, host.layout());
+    pending->subgroup = systemd_subgroup(spec);
     if (host.layout() == CgroupLayout::v2) pending->owner = cgroup_owner(spec);
     Cgroup cgroup;
     cgroup.warnings_ = pending->wish.warnings;
@@ -123,7 +129,12 @@ bool Cgroup::start_scope(pid_t pid) {
     try {
         if (!pending->scope.is_slice()) {
             // systemd's word counts, not our expectation.
-            paths_ = paths_at(host, place_of(std::to_string(pid)), pending->wish);
+            const std::string place = place_of(std::to_string(pid));
+            paths_ = paths_at(host, below(place, pending->subgroup), pending->wish);
+            // Before the files are written: controllers are handed on only where nobody is.
+            if (!pending->subgroup.empty() && host.v2() != nullptr) {
+                step_down(*host.v2(), place, pending->subgroup, pid);
+            }
         }
         // What a unit cannot say goes into the files.
         for (const auto& path : paths_) {

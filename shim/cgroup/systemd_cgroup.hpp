@@ -15,6 +15,7 @@ struct PendingScope {
     SystemdScope scope;
     UnitProperties properties;
     CgroupWish wish;
+    std::string subgroup;        ///< systemd_subgroup()
     std::optional<uid_t> owner;  ///< who gets the v2 directory: cgroup_owner()
 };
 

@@ -163,7 +163,7 @@ private:
     }
 
     void runtime_hooks() {
-        if (plan_.runtime_hooks) {
+        if (plan_.tell_mounted) {
             send(sync_, Sync::mounted);
             wait_for(sync_, Sync::hooked);
         }

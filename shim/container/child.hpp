@@ -26,9 +26,10 @@ struct ChildPlan {
     std::vector<PreparedMount> mounts{};
     Fate fate = Fate::foreground;
     bool wait_attached = false;  ///< cgroups are entered by the parent: wait before the cgroup namespace
-    bool runtime_hooks = false;  ///< prestart or createRuntime hooks: tell `mounted` and wait for `hooked`
-    int console_fd = -1;         ///< where the pty master goes when process.terminal is true
-    int start_fd = -1;           ///< of a created container: the socket on which it waits for `start`
+    /// The parent has prestart or createRuntime hooks, or a cgroup to hand over: tell `mounted`, wait for `hooked`.
+    bool tell_mounted = false;
+    int console_fd = -1;  ///< where the pty master goes when process.terminal is true
+    int start_fd = -1;    ///< of a created container: the socket on which it waits for `start`
     HandedFds handed{};
     bool new_keyring = true;
     bool no_pivot = false;            ///< the new root is moved over the old one

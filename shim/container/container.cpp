@@ -18,6 +18,7 @@
 #include "core/posix/syscalls.hpp"
 #include "shim/base/sync.hpp"
 #include "shim/cgroup/intel_rdt.hpp"
+#include "shim/cgroup/subgroup.hpp"
 #include "shim/container/child.hpp"
 #include "shim/container/hooks.hpp"
 #include "shim/container/start_socket.hpp"
@@ -140,6 +141,7 @@ void Container::prepare() {
         notify_ = prepare_notify(spec_, state_dir_->handle(), options_, namespaces_.is_new(CLONE_NEWNS));
     }
     std::optional<CgroupWish> wish;
+    delegates_ = !options_.cgroups_disabled && !delegated_subgroup(spec_, cgroup_host().layout()).empty();
     if (options_.systemd_cgroup) {
         record_.cgroups = Cgroup::plan_scope(spec_, options_.id, record_.systemd_unit);
     } else if (!options_.cgroups_disabled) {
@@ -176,7 +178,8 @@ void Container::start() {
     plan.mounts = in_step(bundle_ + "/config.json", [&] { return prepare_mounts(spec_, bundle_, warnings); });
     report_.warnings(warnings);
     plan.bind_sources = &bind_sources_.emplace(namespaces_, plan.mounts);
-    plan.runtime_hooks = spec_.hooks && !(spec_.hooks->prestart.empty() && spec_.hooks->create_runtime.empty());
+    plan.tell_mounted =
+        delegates_ || (spec_.hooks && !(spec_.hooks->prestart.empty() && spec_.hooks->create_runtime.empty()));
     // Waited for even where CLONE_INTO_CGROUP is expected to do: whether it did is known only afterwards.
     plan.wait_attached =
         attach_needed || (cgroup_.birth_place() && ::geteuid() != 0) || !spec_.linux_->net_devices.empty();
@@ -192,7 +195,7 @@ void Container::start() {
     start_listener_.reset();
     sync_ = std::move(ours);
     try {
-        equip(attach_needed, plan.wait_attached, plan.runtime_hooks);
+        equip(attach_needed, plan.wait_attached, plan.tell_mounted);
     } catch (const Error&) {
         // What fails here fails mostly because the child has ended already; then its own words say why.
         posix::pidfd_send_signal(child_.process, SIGKILL);
@@ -205,7 +208,7 @@ void Container::start() {
 }
 
 /// Gives the child what only we can: its ids, its cgroups, its place in the state.
-void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks) {
+void Container::equip(bool attach_needed, bool wait_attached, bool tells_mounted) {
     if (namespaces_.is_new(CLONE_NEWUSER)) {
         posix::write_id_maps(child_.pid, to_posix(spec_.linux_->uid_mappings), to_posix(spec_.linux_->gid_mappings));
         send(sync_, Sync::mapped);
@@ -233,7 +236,7 @@ void Container::equip(bool attach_needed, bool wait_attached, bool runtime_hooks
     if (wait_attached) send(sync_, Sync::attached);
     bind_sources_->finish();
     record_.state.pid = child_.pid;
-    if (!runtime_hooks) release(child_.pid);
+    if (!tells_mounted) release(child_.pid);
 }
 
 /// Everything that must be true before the program runs is done: it may.
@@ -347,9 +350,12 @@ void Container::on_message() {
             parked_ = true;
             break;
         case Sync::mounted: {
-            const std::string state = oci::to_hook_json(record_.state);
-            run_hooks(spec_.hooks->prestart, "prestart", state, hook_outputs_);
-            run_hooks(spec_.hooks->create_runtime, "createRuntime", state, hook_outputs_);
+            if (delegates_) cgroup_.hand_over(child_.pid, spec_);
+            if (spec_.hooks) {
+                const std::string state = oci::to_hook_json(record_.state);
+                run_hooks(spec_.hooks->prestart, "prestart", state, hook_outputs_);
+                run_hooks(spec_.hooks->create_runtime, "createRuntime", state, hook_outputs_);
+            }
             send(sync_, Sync::hooked);
             release(child_.pid);
             break;

@@ -51,7 +51,7 @@ private:
     void connect_sockets();
     bool foreground() const noexcept { return options_.fate == Fate::foreground; }
     void leave();
-    void equip(bool attach_needed, bool wait_attached, bool runtime_hooks);
+    void equip(bool attach_needed, bool wait_attached, bool tells_mounted);
     void release(pid_t pid);
     std::optional<Ending> supervise();
     void on_message();
@@ -82,6 +82,7 @@ private:
     std::optional<TerminalProxy> terminal_;
     NotifyRelay notify_;
     HookOutputs hook_outputs_;
+    bool delegates_ = false;  ///< run.oci.delegate-cgroup
     bool parked_ = false, running_ = false, reaped_ = false;
     int ended_by_ = 0;  ///< the signal that asked for the end before the program ran
     std::optional<Error> failure_;

@@ -178,6 +178,27 @@ class SystemdInside(unittest.TestCase):
         self.assertEqual(self.file(unit, "hugetlb.2MB.max"), str(4 * MIB))
         self.assertEqual(self.show(unit, "DevicePolicy"), {"DevicePolicy": "auto"})
 
+    def test_subgroup_and_delegated_cgroup_are_below_the_scope(self):
+        """crun's annotations: the limits are the scope's and the subgroup's, the process is in the delegated one."""
+        name, unit = self.created(annotations={"run.oci.systemd.subgroup": "box", "run.oci.delegate-cgroup": "payload"},
+                                  hugepageLimits=[{"pageSize": "2MB", "limit": 2 * MIB}])
+        self.shim("start", name)
+        first = json.loads(self.shim("state", name))["pid"]
+        self.assertEqual(self.inside(f"busybox cat /proc/{first}/cgroup").splitlines()[-1], f"0::/system.slice/{unit}/box/payload")
+        self.assertEqual(self.shim("exec", name, "/bin/busybox cat /proc/self/cgroup").splitlines()[-1], "0::/payload")
+        self.assertEqual(self.file(unit, "box/hugetlb.2MB.max"), str(2 * MIB))
+        self.assertNotEqual(self.file(unit, "box/payload/hugetlb.2MB.max"), str(2 * MIB))
+        self.shim("pause", name)
+        self.assertEqual((self.state(name), self.file(unit, "box/cgroup.freeze")), ("paused", "1"))
+        self.shim("resume", name)
+        self.shim("delete", "--force", name)
+        self.assert_gone(name)
+
+    def test_an_empty_subgroup_is_none(self):
+        name, unit = self.created(annotations={"run.oci.systemd.subgroup": ""})
+        first = json.loads(self.shim("state", name))["pid"]
+        self.assertEqual(self.file(unit, "cgroup.procs"), str(first))
+
     def test_a_limit_of_memory_is_kept_or_refused_with_nothing_left(self):
         name, unit, said = self.create(memory={"limit": 64 * MIB})
         if "memory" in self.inside("busybox cat /sys/fs/cgroup/cgroup.controllers").split():

@@ -124,6 +124,23 @@ class SystemUnits(Units):
         self.assertEqual(self.show(f"gt-{name}.scope", *wanted), wanted)
         self.assertEqual(read(cgroup_of(self.pid(name)) / "memory.max"), str(80 * MIB))
 
+    def test_a_subgroup_has_the_limits_and_the_scope_has_them_too(self):
+        annotations = {"run.oci.systemd.subgroup": "box", "run.oci.delegate-cgroup": "payload"}
+        name = self.start(resources={"memory": {"limit": 64 * MIB}, "pids": {"limit": 44}}, annotations=annotations)
+        place = cgroup_of(self.pid(name))
+        self.assertEqual(str(place), f"/sys/fs/cgroup/system.slice/gt-{name}.scope/box/payload")
+        for scope in (place.parent, place.parent.parent):
+            self.assertEqual((read(scope / "memory.max"), read(scope / "pids.max")), (str(64 * MIB), "44"))
+        self.assertEqual((read(place / "memory.max"), read(place / "pids.max")), ("max", "max"))
+        self.assertIn("memory", read(place.parent / "cgroup.subtree_control").split())
+        self.assertEqual(self.call("update", "--memory", "80m", name).stderr, "")
+        self.assertEqual([read(one / "memory.max") for one in (place.parent, place.parent.parent)], [str(80 * MIB)] * 2)
+        data = json.loads(self.call("events", "--stats", name).stdout)["data"]
+        self.assertEqual(data["memory"]["usage"]["limit"], 80 * MIB)
+        self.assertEqual(self.call("exec", name, "cat", "/proc/self/cgroup").stdout, "0::/payload\n")
+        self.assertEqual(self.call("delete", "--force", name).stderr, "")
+        self.assertTrue(self.unit_is_gone(f"gt-{name}.scope"))
+
     def test_annotations_set_properties(self):
         name = self.start(annotations={"org.systemd.property.TimeoutStopSec": "uint64 7",
                                        "org.systemd.property.Description": "'of a test'"})

@@ -113,7 +113,9 @@ private:
         JoinPlan plan{process_, spec_, executing_, record_.state, filter_};
         plan.state.status = "running";
         if (!filter_.empty()) plan.seccomp_agent = connect_seccomp_agent(spec_);
-        plan.wait_attached = cgroup.has_v1() || (cgroup.birth_place() && ::geteuid() != 0);
+        // Whether it was born where it should be is known only afterwards: a container that hands controllers on has
+        // nobody in its own cgroup, and then the program must not run a moment in ours.
+        plan.wait_attached = cgroup.has_v1() || cgroup.birth_place();
         plan.detached = options_.detach;
         plan.root = root_beside();
         plan.console_fd = console_ ? console_.get() : -1;

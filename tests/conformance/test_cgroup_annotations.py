@@ -67,6 +67,15 @@ class Delegated(BundleTest):
         # exec: controllers are handed on, so that nobody may be in the cgroup above any more.
         self.assertEqual((done.out.splitlines(), done.err), (["0::/deep/payload", "paused", str(4 * MIB), "1"], ""), done)
 
+    def test_exec_is_never_a_moment_outside(self):
+        """Nobody may be in the cgroup above any more, so the process cannot be born there; then it must wait until it was moved."""
+        bundle = self.delegated("shim", "sleep 1000")
+        shim = " ".join(map(str, bundle.words("")))
+        line = (f"{shim} run --detach --bundle $1 $0; i=0; while [ $i -lt 40 ]; do i=$((i + 1)); "
+                f"{shim} exec $0 cat /proc/self/cgroup | grep ^0; done | sort -u; {shim} delete --force $0")
+        done = call([*v2_view(), "sh", "-c", line, bundle.id, bundle.dir])
+        self.assertEqual((done.out, done.err), ("0::/payload\n", ""), done)
+
     def test_a_way_out_is_refused(self):
         for place in ("..", "a/../../b", "a\nb"):
             done = self.run_it(self.delegated("shim", "true", place))

@@ -82,7 +82,8 @@ std::string why_nowhere(const CgroupHost& host, const oci::Spec& spec) {
     return "this user may not make cgroups in " + where + (denied ? ": " + errno_text(errno) : "");
 }
 
-/// A limit whose hierarchy we may not use, or that no hierarchy owns.
+}  // namespace
+
 void check_homes(const CgroupHost& host, const oci::Spec& spec, const CgroupWish& wish,
                  const std::vector<std::string>& planned) {
     const auto check = [&](const CgroupLimit& limit, const CgroupMount* home) {
@@ -98,8 +99,6 @@ void check_homes(const CgroupHost& host, const oci::Spec& spec, const CgroupWish
     for (const auto& limit : wish.v2) check(limit, host.v2());
     for (const auto& limit : wish.v1) check(limit, host.v1(limit.controller));
 }
-
-}  // namespace
 
 std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& id, CgroupWish* wish) {
     const CgroupHost& host = cgroup_host();

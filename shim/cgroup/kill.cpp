@@ -98,6 +98,20 @@ void remove_own_parents(const std::string& limits) {
     }
 }
 
+/// systemd makes and removes directories where it has controllers. In the other hierarchies of v1 (freezer, cpuset, …)
+/// those of its unit and slices on the way to `path` are ours; the slices go with the last container.
+void remove_unit_directories(const std::string& path, const std::string& unit) {
+    const CgroupMount* mount = cgroup_host().of(path);
+    if (mount == nullptr || mount->v2) return;
+    for (const char* name : {"name=systemd", "cpu", "cpuacct", "memory", "blkio", "devices", "pids"}) {
+        if (mount->has(name)) return;
+    }
+    for (std::string above = parent_of(path); above.size() > mount->mount_point.size(); above = parent_of(above)) {
+        const bool ours = above.ends_with("/" + unit) || above.find("/" + unit + "/") != std::string::npos;
+        if ((!ours && !above.ends_with(".slice")) || ::rmdir(above.c_str()) != 0) return;
+    }
+}
+
 }  // namespace
 
 void Cgroup::kill_all() const {
@@ -132,12 +146,14 @@ void Cgroup::remove() const {
     for (const auto& path : paths_) {
         const std::string limits = limits_place(path);
         // Mostly it is one empty directory; nothing below the mount point of a cgroup hierarchy is a link.
-        if (limits == path && ::rmdir(path.c_str()) == 0) continue;
-        Backoff backoff(most_waiting);
-        if (const auto above = CgroupDir::open(cgroup_host(), parent_of(limits))) {
-            remove_tree(above, name_of(limits), backoff);
+        if (limits != path || ::rmdir(path.c_str()) != 0) {
+            Backoff backoff(most_waiting);
+            if (const auto above = CgroupDir::open(cgroup_host(), parent_of(limits))) {
+                remove_tree(above, name_of(limits), backoff);
+            }
         }
         if (limits != path) remove_own_parents(limits);
+        if (!unit_.empty()) remove_unit_directories(path, unit_);
     }
 }
 

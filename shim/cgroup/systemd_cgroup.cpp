@@ -37,7 +37,11 @@ std::string below(const std::string& place, const std::string& subgroup) {
 
 std::vector<std::string> paths_at(const CgroupHost& host, const std::string& relative, const CgroupWish& wish) {
     std::vector<std::string> paths;
-    for (const CgroupMount* mount : hierarchies_for(host, wish.v1_controllers())) {
+    auto mounts = hierarchies_for(host, wish.v1_controllers());
+    // Without v2 it is how systemd knows a unit's processes, those of `exec` too.
+    const CgroupMount* tracking = host.v2() == nullptr ? host.v1("name=systemd") : nullptr;
+    if (tracking != nullptr) mounts.push_back(tracking);
+    for (const CgroupMount* mount : mounts) {
         // A user's manager has nothing to say in v1.
         if (!mount->v2 && !CgroupDir::root_of(*mount).writable("cgroup.procs")) continue;
         paths.push_back(mount->mount_point + "/" + relative);
@@ -99,6 +103,7 @@ Cgroup Cgroup::create_scope(const oci::Spec& spec, const std::string& id, const 
     auto pending = std::make_shared<PendingScope>();
     pending->scope = scope_of(spec, id);
     pending->wish = wish_of(host, resources_of(spec));
+    check_homes(host, spec, pending->wish, planned);
     pending->properties = all_properties(spec, pending->wish, host.layout());
     pending->subgroup = systemd_subgroup(spec);
     if (host.layout() == CgroupLayout::v2) pending->owner = cgroup_owner(spec);

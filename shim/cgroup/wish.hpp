@@ -27,6 +27,11 @@ const oci::Resources& resources_of(const oci::Spec& spec);
 /// Each limit in the form of the hierarchy that owns its controller here; without any, in the form of v2.
 CgroupWish wish_of(const CgroupHost& host, const oci::Resources& resources);
 
+/// @throws Error(unsupported) for a limit whose hierarchy is in none of the planned paths, because we may not use it or
+/// because none owns it
+void check_homes(const CgroupHost& host, const oci::Spec& spec, const CgroupWish& wish,
+                 const std::vector<std::string>& planned);
+
 /// Writes the limits of one hierarchy: those of the processes' own directory, or the others.
 /// @param refused  why a controller could not be handed on, for the error
 void write_limits(const CgroupDir& dir, const std::vector<CgroupLimit>& limits, const CgroupMount& mount,

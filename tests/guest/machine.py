@@ -62,7 +62,7 @@ def die_with_parent():
 class Guest:
     """A booted machine whose disk forgets everything at its end. Use as a context manager."""
 
-    def __init__(self, directory, memory_mib=1024, processors=2):
+    def __init__(self, directory, cmdline="", memory_mib=1024, processors=2):
         self.image = Path(directory)
         self.dir = Path(tempfile.mkdtemp(prefix="locald-guest-"))
         self.console = self.dir / "console"
@@ -72,7 +72,7 @@ class Guest:
         self.argv = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc",
             "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", str(processors), "-m", str(memory_mib),
-            "-kernel", self.image / "vmlinux", "-initrd", self.image / "initrd.img", "-append", CMDLINE,
+            "-kernel", self.image / "vmlinux", "-initrd", self.image / "initrd.img", "-append", f"{CMDLINE} {cmdline}",
             "-drive", f"file={self.image}/disk.raw,if=none,id=disk,format=raw,snapshot=on,cache=unsafe",
             "-device", "virtio-blk-pci,drive=disk",
             "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22", "-device", "virtio-net-pci,netdev=net,romfile=",

@@ -1,4 +1,5 @@
-"""Boots the guest once, runs every suite of this folder in it, and passes their results on: one JSON line a test.
+"""Boots the guest, runs every suite of this folder in it, and passes their results on: one JSON line a test. Then again with
+version 1 of cgroups, in both of systemd's ways, for the classes of older_cgroups that are meant for each.
 
 usage: python3 -m tests.guest.run [PATTERN...]       as root, for the image; the released programs are in build/release/bin
 """
@@ -9,11 +10,17 @@ import signal
 import subprocess
 import sys
 import time
+import unittest
 
+from tests.e2e.report import flatten
 from tests.guest.machine import ROOT, Guest, GuestError, image
 
 HOME = "/srv/locald"
 SUITES_SECONDS = 400
+#: What the kernel is told beside the usual, and what is run then.
+BOOTS = [("", "tests.guest", ""),
+         ("systemd.unified_cgroup_hierarchy=0", "tests.guest.older_cgroups", "Hybrid"),
+         ("systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1", "tests.guest.older_cgroups", "Legacy")]
 FILES = [(ROOT / "tests", "tests"), (ROOT / "build/release/bin/locald-shim", "bin/locald-shim"),
          (ROOT / "build/release/bin/locald", "bin/locald")]
 
@@ -26,10 +33,18 @@ def tell(test, result, text=""):
     print(json.dumps({"test": test, "result": result, "text": text}), flush=True)
 
 
-def run_suites(guest, patterns):
+def wanted(target, word, patterns):
+    """The tests of one boot that the patterns choose."""
+    folder = ROOT.joinpath(*target.split("."))
+    names = [f"{target}.{path.stem}" for path in folder.glob("test_*.py")] if folder.is_dir() else [target]
+    tests = [test.id() for test in flatten(unittest.defaultTestLoader.loadTestsFromNames(names)) if word in test.id()]
+    return [name for name in tests if not patterns or any(pattern in name for pattern in patterns)]
+
+
+def run_suites(guest, target, tests):
     """True when the suites came to their end."""
-    command = f"cd {HOME} && LOCALD_E2E_BIN={HOME}/bin timeout {SUITES_SECONDS} python3 -B -m tests.e2e.report tests.guest"
-    words = guest.ssh_words(" ".join([command, *patterns]))
+    command = f"cd {HOME} && LOCALD_E2E_BIN={HOME}/bin timeout {SUITES_SECONDS} python3 -B -m tests.e2e.report {target}"
+    words = guest.ssh_words(" ".join([command, *tests]))
     ended = False
     with subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
@@ -58,14 +73,20 @@ def main():
     try:
         directory = image()
         step("image is there")
-        with Guest(directory) as guest:
-            step("booted")
-            guest.copy_in([(path, name) for path, name in FILES if path.exists()], HOME)
-            step("programs are in")
-            if not run_suites(guest, sys.argv[1:]):
-                tell("guest.suites", "failed", "the suites did not come to their end\n" + guest.told())
-            step("suites are done")
-        step("powered off")
+        boots = [(cmdline, target, wanted(target, word, sys.argv[1:])) for cmdline, target, word in BOOTS]
+        if not any(tests for _, _, tests in boots):
+            tell("tests.guest", "failed", "no test has this name")
+        for cmdline, target, tests in boots:
+            if not tests:
+                continue
+            with Guest(directory, cmdline) as guest:
+                step(f"booted {cmdline}")
+                guest.copy_in([(path, name) for path, name in FILES if path.exists()], HOME)
+                step("programs are in")
+                if not run_suites(guest, target, tests):
+                    tell("guest.suites", "failed", "the suites did not come to their end\n" + guest.told())
+                step("suites are done")
+            step("powered off")
         tell("tests.guest", "end")
     except (GuestError, OSError, subprocess.SubprocessError) as error:
         tell("guest.machine", "failed", str(error))

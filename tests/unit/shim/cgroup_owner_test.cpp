@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include "core/base/error.hpp"
 #include "shim/cgroup/owner.hpp"
+#include "shim/cgroup/subgroup.hpp"
 #include "shim/cgroup/systemd_cgroup.hpp"
 
 namespace locald::shim {
@@ -54,6 +56,29 @@ TEST(SystemdManagerPlace, IsAboveWhereTheManagerOrWeAre) {
               "user.slice/user-5.slice/user@5.service");
     EXPECT_EQ(manager_place(false, "user.slice/user-5.slice/session-1.scope", 5),
               "user.slice/user-5.slice/user@5.service");
+}
+
+TEST(Subgroups, AreCleanPathsBelowTheContainersCgroup) {
+    oci::Spec spec = spec_for(0);
+    EXPECT_EQ(systemd_subgroup(spec), "");
+    spec.annotations = {{"run.oci.systemd.subgroup", ""}, {"run.oci.delegate-cgroup", "/init//scope/"}};
+    EXPECT_EQ(systemd_subgroup(spec), "");
+    EXPECT_EQ(delegated_subgroup(spec, CgroupLayout::v2), "init/scope");
+    for (const char* bad : {"..", "a/../b", ".", "a\nb"}) {
+        spec.annotations = {{"run.oci.systemd.subgroup", bad}};
+        EXPECT_THROW(systemd_subgroup(spec), Error) << bad;
+    }
+    spec.annotations = {{"run.oci.systemd.subgroup", std::string(256, 'a')}};
+    EXPECT_THROW(systemd_subgroup(spec), Error);
+}
+
+TEST(Subgroups, AreNotDelegatedOnVersion1) {
+    oci::Spec spec = spec_for(0);
+    EXPECT_EQ(delegated_subgroup(spec, CgroupLayout::v1), "");
+    spec.annotations = {{"run.oci.delegate-cgroup", "payload"}};
+    for (const auto layout : {CgroupLayout::v1, CgroupLayout::hybrid}) {
+        EXPECT_THROW(delegated_subgroup(spec, layout), Error);
+    }
 }
 
 }  // namespace

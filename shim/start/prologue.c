@@ -163,7 +163,9 @@ static void settle(char** envp) {
     }
     for (int fd = 0; fd <= 2; ++fd) {
         if (raw_call(SYS_fcntl, fd, 1 /* F_GETFD */, 0, 0, 0) >= 0) continue;
-        it.filled[fd] = raw_call(SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDWR, 0, 0) == fd;
+        const long null = raw_call(SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDWR, 0, 0);
+        it.filled[fd] = null == fd;
+        if (null >= 0 && null != fd) raw_call(SYS_close, null, 0, 0, 0, 0);  // one below it could not be filled
     }
     it.umask = raw_call(SYS_umask, 022, 0, 0, 0, 0);
     it.working_directory = (int)raw_call(SYS_openat, AT_FDCWD, (long)".", O_PATH | O_CLOEXEC, 0, 0);
@@ -431,7 +433,11 @@ static int make_namespace(void) {
     turn_to(&it.namespace_turn, 2);
     while (raw_call(SYS_wait4, pid, 0, 0, 0, 0) == -EINTR) {
     }
-    if (result == 0) locald_rights.user_namespace = (int)it.namespace_result;
+    if (result == 0) {
+        locald_rights.user_namespace = (int)it.namespace_result;
+    } else if (it.namespace_result >= 0) {
+        raw_call(SYS_close, it.namespace_result, 0, 0, 0, 0);
+    }
     return result;
 }
 
@@ -469,6 +475,15 @@ void locald_prologue(char** argv, char** envp) {
     give_up();
     restore(envp);
 }
+
+#ifdef LOCALD_FAKED_CALLS
+// A process has one start; the fuzzer has many.
+void locald_forget_start(void) {
+    __builtin_memset(&it, 0, sizeof it);
+    __builtin_memset(&locald_rights, 0, sizeof locald_rights);
+    locald_rights.user_namespace = -1;
+}
+#endif
 
 #else
 

@@ -6,7 +6,16 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-#if defined(__x86_64__)
+#if defined(LOCALD_FAKED_CALLS)
+
+// For the fuzzer, which is the kernel then.
+#define LOCALD_HAS_RAW_CALLS 1
+long raw_call(long number, long a, long b, long c, long d, long e);
+long raw_beside(void* args, long size, void (*body)(void*), void* argument);
+static inline uintptr_t raw_thread_pointer(void) { return 0; }
+static inline void raw_set_thread_pointer(uintptr_t pointer) { (void)pointer; }
+
+#elif defined(__x86_64__)
 
 #define LOCALD_HAS_RAW_CALLS 1
 

@@ -86,7 +86,7 @@ bool receive(const posix::UniqueFd& socket, Message& message) {
     if (size < static_cast<ssize_t>(sizeof header)) throw Error(ErrorKind::system, "sync socket: short packet");
     std::memcpy(&header, large.data(), sizeof header);
     if (header.kind < static_cast<std::uint32_t>(Sync::mapped) ||
-        header.kind > static_cast<std::uint32_t>(Sync::failed)) {
+        header.kind > static_cast<std::uint32_t>(Sync::recorded)) {
         throw Error(ErrorKind::system, "sync socket: unknown message " + std::to_string(header.kind));
     }
     message.kind = static_cast<Sync>(header.kind);

@@ -17,6 +17,9 @@ namespace locald::shim {
 //   clone3              ─────────────────────▶ parent-death signal
 //   [user namespace: writes the maps
 //    mapped]            ─────────────────────▶ becomes root of the user namespace
+//                       ◀───────────────────── [root]: a mount in a namespace that is shared, not yet attached
+//   writes it into the state
+//   [recorded]          ─────────────────────▶ attaches it
 //   moves it into its cgroups                  opens bind sources, mounts
 //   [attached]          ─────────────────────▶ makes the cgroup namespace, mounts cgroups
 //                       ◀───────────────────── [mounted]
@@ -36,7 +39,19 @@ namespace locald::shim {
 //   end of file         ◀───────────────────── execve closes the socket
 //
 // At any point the child may send `warning` + text, or `failed` + the error and end.
-enum class Sync : std::uint32_t { mapped = 1, attached, mounted, hooked, execute, park, parked, warning, failed };
+enum class Sync : std::uint32_t {
+    mapped = 1,
+    attached,
+    mounted,
+    hooked,
+    execute,
+    park,
+    parked,
+    warning,
+    failed,
+    root,
+    recorded
+};
 
 struct Message {
     Sync kind = Sync::failed;

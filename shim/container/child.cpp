@@ -28,6 +28,7 @@
 #include "shim/mounts/mount_api.hpp"
 #include "shim/mounts/procfs.hpp"
 #include "shim/mounts/rootfs.hpp"
+#include "shim/mounts/shared_root.hpp"
 #include "shim/namespaces/loopback.hpp"
 #include "shim/process/lsm.hpp"
 #include "shim/process/own_program.hpp"
@@ -93,8 +94,7 @@ private:
             make_own_mounts(in_user_namespace);
         } else {
             if (const auto* joined = plan_.namespaces.find_joined(CLONE_NEWNS)) join_namespace(*joined);
-            root_ = open_root_directory(spec_, plan_.bundle);
-            if (in_user_namespace) become_root();
+            share_mounts(in_user_namespace);
         }
         if (fresh(CLONE_NEWNET) && !plan_.namespaces.network) bring_loopback_up();
         if (!spec_.hostname.empty() && ::sethostname(spec_.hostname.data(), spec_.hostname.size()) != 0) {
@@ -114,15 +114,37 @@ private:
 
     void make_own_mounts(bool in_user_namespace) {
         isolate_mounts(spec_);
-        if (in_user_namespace) {
-            // The sources may lie where only the caller himself may look: they are opened before his id is given up.
-            more_descriptors_.emplace(plan_.mounts.size());
-            plan_.bind_sources->open(plan_.mounts);
-            root_ = mount_root(spec_, plan_.bundle);
-            become_root();
+        if (in_user_namespace) open_bind_sources();
+        root_ = mount_root(spec_, plan_.bundle);
+        if (in_user_namespace) become_root();
+        mounts_ = true;
+    }
+
+    /// The sources may lie where only the caller himself may look: they are opened before his id is given up.
+    void open_bind_sources() {
+        more_descriptors_.emplace(plan_.mounts.size());
+        plan_.bind_sources->open(plan_.mounts);
+    }
+
+    void share_mounts(bool in_user_namespace) {
+        UniqueFd place = open_root_directory(spec_, plan_.bundle);
+        mounts_ = wants_shared_root(spec_);
+        if (mounts_) {
+            if (in_user_namespace) open_bind_sources();
+            root_ = make_shared_root(spec_, place);
+            // Remembered before it is there: whoever is killed now leaves a state that knows what to take away.
+            send(sync_, Sync::root, describe_shared_root(root_, place));
+            wait_for(sync_, Sync::recorded);
+            attach_shared_root(root_, place);
         } else {
-            root_ = mount_root(spec_, plan_.bundle);
+            root_ = std::move(place);
         }
+        if (in_user_namespace) become_root();
+    }
+
+    /// In a namespace that is shared nothing was cut off at first: each bind is.
+    unsigned long bind_propagation() const {
+        return fresh(CLONE_NEWNS) ? default_bind_propagation(spec_) : static_cast<unsigned long>(MS_PRIVATE);
     }
 
     void wait_attached() {
@@ -148,15 +170,15 @@ private:
     void build_root() {
         ::umask(022);
         if (!config_.net_devices.empty()) enter_cgroups();  // they come before it: a sysctl may name one
-        make_mounts(plan_.mounts, MountPlace{root_, [this] { enter_cgroups(); }, plan_.namespaces.has(CLONE_NEWCGROUP),
-                                             default_bind_propagation(spec_),
-                                             [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
+        make_mounts(plan_.mounts,
+                    MountPlace{root_, [this] { enter_cgroups(); }, plan_.namespaces.has(CLONE_NEWCGROUP),
+                               bind_propagation(), [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
         more_descriptors_.reset();
         if (!sysctls_written_ && !config_.sysctl.empty()) write_sysctls_by(make_own_procfs());
-        if (fresh(CLONE_NEWNS) && wants_devices(spec_)) make_devices(root_, spec_, plan_.namespaces.has(CLONE_NEWUSER));
+        if (mounts_ && wants_devices(spec_)) make_devices(root_, spec_, plan_.namespaces.has(CLONE_NEWUSER));
         if (process_.terminal) {
             terminal_ = open_terminal(root_, process_.console_size);
-            if (fresh(CLONE_NEWNS)) bind_console(root_, terminal_.slave);
+            if (mounts_) bind_console(root_, terminal_.slave);
         }
         make_directory_in_root(root_, process_.cwd);
         enter_cgroups();
@@ -179,7 +201,7 @@ private:
         finish_mounts(plan_.mounts);
         make_paths_readonly(root_, config_.readonly_paths);
         mask_paths(root_, config_.masked_paths);
-        if (spec_.root->readonly) {
+        if (spec_.root && spec_.root->readonly) {
             change_mount(root_, false, MOUNT_ATTR_RDONLY, 0, 0, "make the root filesystem read-only");
         }
         if (!fresh(CLONE_NEWNS)) {
@@ -279,6 +301,7 @@ private:
     std::optional<MoreDescriptors> more_descriptors_;  ///< while the sources of all binds are open
     UniqueFd lsm_procfs_;
     Terminal terminal_;
+    bool mounts_ = false;  ///< there is a mount of the container's own to mount on
     bool has_cgroup_namespace_ = false;
     bool sysctls_written_ = false;
 };

@@ -25,6 +25,7 @@
 #include "shim/container/validate.hpp"
 #include "shim/mounts/idmapped.hpp"
 #include "shim/mounts/rootfs.hpp"
+#include "shim/mounts/shared_root.hpp"
 #include "shim/namespaces/given_user.hpp"
 #include "shim/options/signals.hpp"
 #include "shim/process/handed_fds.hpp"
@@ -207,6 +208,14 @@ void Container::start() {
     }
 }
 
+/// In mounts that others have too the child makes one for all of its own: the state knows it before it is attached.
+void Container::note_shared_root() {
+    bind_sources_->finish();  // the child needs them before
+    record_.shared_root = parse_shared_root(wait_for(sync_, Sync::root), spec_);
+    state_dir_->write(record_);
+    send(sync_, Sync::recorded);
+}
+
 /// Gives the child what only we can: its ids, its cgroups, its place in the state.
 void Container::equip(bool attach_needed, bool wait_attached, bool tells_mounted) {
     if (namespaces_.is_new(CLONE_NEWUSER)) {
@@ -214,6 +223,7 @@ void Container::equip(bool attach_needed, bool wait_attached, bool tells_mounted
         send(sync_, Sync::mapped);
     }
     bind_sources_->serve();
+    if (wants_shared_root(spec_)) note_shared_root();
     // While the child mounts: nothing of this is needed before its program runs.
     cgroup_.limit();
     state_dir_->keep_spec(spec_);
@@ -418,6 +428,7 @@ void Container::destroy() noexcept {
             }
             if (!running_) cgroup_.remove_parents();
         }
+        if (record_.shared_root) undo_shared_root(*record_.shared_root);
         if (!options_.pid_file.empty() && record_.state.pid > 0) ::unlink(options_.pid_file.c_str());
         if (spec_.hooks && !spec_.hooks->poststop.empty()) {
             record_.state.status = "stopped";

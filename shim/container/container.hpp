@@ -51,6 +51,7 @@ private:
     void connect_sockets();
     bool foreground() const noexcept { return options_.fate == Fate::foreground; }
     void leave();
+    void note_shared_root();
     void equip(bool attach_needed, bool wait_attached, bool tells_mounted);
     void release(pid_t pid);
     std::optional<Ending> supervise();

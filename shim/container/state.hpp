@@ -10,6 +10,7 @@
 #include "core/oci/runtime_spec.hpp"
 #include "core/oci/state.hpp"
 #include "core/posix/unique_fd.hpp"
+#include "shim/mounts/shared_root.hpp"
 
 namespace locald::shim {
 
@@ -22,6 +23,7 @@ struct Record {
     std::uint64_t shim_start_time = 0;
     std::vector<std::string> cgroups;          ///< planned or made
     std::vector<std::string> resctrl;          ///< groups of linux.intelRdt to remove, planned or made
+    std::optional<SharedRoot> shared_root;     ///< to be unmounted, planned or made
     std::string systemd_unit;                  ///< that owns the cgroups; empty: they are ours
     bool process = true;                       ///< the configuration has a process, so that it can be started
     bool poststart = false, poststop = false;  ///< there are such hooks; they are in the kept configuration

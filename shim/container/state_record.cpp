@@ -22,6 +22,7 @@ public:
         if (!whole.is(json::Kind::object)) throw corrupt("expected an object");
     }
 
+    Fields part(std::string_view key) const { return Fields(need(key)); }
     std::string text(std::string_view key) const { return text_of(need(key), key); }
     std::string text_or_empty(std::string_view key) const {
         const json::Value* value = find(key);
@@ -125,6 +126,16 @@ std::string to_json(const Record& record) {
             ",\"shimStartTime\":" + std::to_string(record.shim_start_time);
     append(json, ",\"cgroups\":", record.cgroups);
     append(json, ",\"resctrl\":", record.resctrl);
+    if (record.shared_root) {
+        const SharedRoot& shared = *record.shared_root;
+        json += ",\"sharedRoot\":{\"mountNamespace\":" + std::to_string(shared.mount_namespace);
+        append(json, ",\"namespacePath\":", shared.namespace_path);
+        json += ",\"mount\":" + std::to_string(shared.mount) +
+                ",\"uniqueMount\":" + std::to_string(shared.unique_mount) +
+                ",\"device\":" + std::to_string(shared.device) + ",\"inode\":" + std::to_string(shared.inode);
+        append(json, ",\"place\":", shared.place);
+        json += '}';
+    }
     if (!record.systemd_unit.empty()) append(json, ",\"systemdUnit\":", record.systemd_unit);
     if (!record.process) json += ",\"process\":false";
     if (record.poststart) json += ",\"poststart\":true";
@@ -156,6 +167,17 @@ Record parse_record(const std::string& json) {
     record.shim_start_time = fields.number<std::uint64_t>("shimStartTime");
     record.cgroups = fields.texts("cgroups");
     if (fields.has("resctrl")) record.resctrl = fields.texts("resctrl");
+    if (fields.has("sharedRoot")) {
+        const Fields part = fields.part("sharedRoot");
+        SharedRoot& shared = record.shared_root.emplace();
+        shared.mount_namespace = part.number<std::uint64_t>("mountNamespace");
+        shared.namespace_path = part.text("namespacePath");
+        shared.mount = part.number<std::uint64_t>("mount");
+        shared.unique_mount = part.number<std::uint64_t>("uniqueMount");
+        shared.device = part.number<std::uint64_t>("device");
+        shared.inode = part.number<std::uint64_t>("inode");
+        shared.place = part.text("place");
+    }
     record.systemd_unit = fields.text_or_empty("systemdUnit");
     record.process = fields.flag("process", true);
     record.poststart = fields.flag("poststart", false);

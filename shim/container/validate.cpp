@@ -9,6 +9,7 @@
 #include "core/base/text.hpp"
 #include "shim/cgroup/intel_rdt.hpp"
 #include "shim/container/validate_fields.hpp"
+#include "shim/mounts/shared_root.hpp"
 #include "shim/namespaces/namespaces.hpp"
 #include "shim/namespaces/net_devices.hpp"
 #include "shim/process/lsm.hpp"
@@ -71,33 +72,11 @@ void check_namespaces(const oci::Linux& config) {
             "linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified -- you may "
             "only provide one");
     }
-    const auto* mount = find("mount");
-    if (mount == nullptr && (!config.masked_paths.empty() || !config.readonly_paths.empty())) {
-        refuse(
-            "linux.maskedPaths, linux.readonlyPaths: unable to restrict sys entries without a private MNT namespace");
-    }
-}
-
-/// In mounts that others have too nothing may be mounted: it would be seen by all and stay there.
-void check_shared_mounts(const oci::Spec& spec, const oci::Linux& config) {
-    for (const auto& entry : config.namespaces) {
-        if (entry.type == "mount" && entry.path.empty()) return;
-    }
-    const auto refuse_field = [](const std::string& field) {
-        unsupported(field + ": not without a mount namespace of the container's own",
-                    "add {\"type\": \"mount\"} without a path to linux.namespaces, or leave the field out");
-    };
-    if (!spec.mounts.empty()) refuse_field("mounts");
-    if (spec.root && spec.root->readonly) refuse_field("root.readonly");
-    if (!config.masked_paths.empty()) refuse_field("linux.maskedPaths");
-    if (!config.readonly_paths.empty()) refuse_field("linux.readonlyPaths");
-    if (!config.rootfs_propagation.empty()) refuse_field("linux.rootfsPropagation");
-    if (!config.devices.empty()) refuse_field("linux.devices");
 }
 
 void check_linux(const oci::Spec& spec, const oci::Linux& config) {
     check_namespaces(config);
-    check_shared_mounts(spec, config);
+    check_shared_mounts(spec);
     bool uts = false;
     for (const auto& entry : config.namespaces) uts = uts || entry.type == "uts";
     if (!uts && !spec.hostname.empty()) refuse("hostname: unable to set hostname without a private UTS namespace");

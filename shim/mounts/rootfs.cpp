@@ -9,15 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <map>
 #include <vector>
 
 #include "core/base/error.hpp"
-#include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/mounts/mount_api.hpp"
 #include "shim/mounts/mount_options.hpp"
+#include "shim/mounts/mount_table.hpp"
 #include "shim/mounts/overlay.hpp"
 
 namespace locald::shim {
@@ -71,48 +70,12 @@ void cut_place_off(const UniqueFd& at, std::uint64_t propagation) {
     change_mount(here, false, 0, 0, propagation, what);
 }
 
-/// A place's bytes: mountinfo writes spaces and their like as `\040`.
-std::string plain_place(std::string_view text) {
-    std::string plain;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\' && text.size() - i > 3) {
-            plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            plain += text[i];
-        }
-    }
-    return plain;
-}
-
-struct ProcOrSysfs {
-    std::string id, place;
-};
-
 /// Every whole proc and sysfs but those of the container: through one that is left behind the host's can be reached.
 void take_host_filesystems_away(std::uint64_t root_mount_id) {
-    const std::string table = posix::read_file("/proc/self/mountinfo");
-    std::map<std::string, std::string, std::less<>> parents;
-    std::vector<ProcOrSysfs> found;
-    for (const auto line : split(table, '\n')) {
-        const auto words = split(line, ' ');
-        const auto dash = std::find(words.begin(), words.end(), "-");
-        if (words.size() < 6 || dash == words.end() || dash + 1 == words.end()) continue;
-        parents.emplace(words[0], words[1]);
-        const auto type = *(dash + 1);
-        if ((type != "proc" && type != "sysfs") || words[3] != "/") continue;
-        found.push_back({std::string(words[0]), plain_place(words[4])});
-    }
-    const auto is_containers = [&](const std::string& id) {
-        auto at = parents.find(id);
-        for (std::size_t steps = 0; at != parents.end() && steps < parents.size(); ++steps) {
-            if (parse_u64(at->first) == root_mount_id) return true;
-            at = parents.find(at->second);
-        }
-        return false;
-    };
-    for (const auto& [id, place] : found) {
-        if (is_containers(id)) continue;
+    const auto table = parse_mount_table(posix::read_file("/proc/self/mountinfo"));
+    for (const auto& [id, parent, device, root, place, type] : table) {
+        if ((type != "proc" && type != "sysfs") || root != "/") continue;
+        if (is_on_mount(table, id, root_mount_id)) continue;
         if (::umount2(place.c_str(), MNT_DETACH) == 0) continue;
         if (errno != EINVAL && errno != EPERM) throw_errno(errno, "take ", place, " of the host away");
         // Locked, in a user namespace: it can be covered.

@@ -137,6 +137,7 @@ int delete_container(const Globals& globals, Walker& walker) {
                 }
             }
         }
+        if (record->shared_root) undo_shared_root(*record->shared_root);
         remove_resctrl(record->resctrl);
         run_poststop(*dir, *record);
     }

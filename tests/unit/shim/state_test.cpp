@@ -43,6 +43,17 @@ TEST(StateRecord, ComesBackAsItWent) {
     EXPECT_FALSE(back.poststart);
 }
 
+TEST(StateRecord, KnowsTheMountOfASharedNamespace) {
+    Record record = sample();
+    record.shared_root = SharedRoot{4026531841, "/proc/7/ns/mnt", 12, 1ULL << 32U, 2049, 99, "/b \"x\"/rootfs"};
+    const Record back = parse_record(to_json(record));
+    ASSERT_TRUE(back.shared_root);
+    EXPECT_EQ(to_json(back), to_json(record));
+    EXPECT_EQ(back.shared_root->unique_mount, 1ULL << 32U);
+    EXPECT_EQ(back.shared_root->place, "/b \"x\"/rootfs");
+    EXPECT_FALSE(parse_record(to_json(sample())).shared_root);
+}
+
 TEST(StateRecord, RefusesHalfAFile) {
     const std::string whole = to_json(sample());
     EXPECT_THROW(parse_record(whole.substr(0, whole.size() / 2)), Error);

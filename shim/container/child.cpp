@@ -96,6 +96,9 @@ private:
             if (const auto* joined = plan_.namespaces.find_joined(CLONE_NEWNS)) join_namespace(*joined);
             share_mounts(in_user_namespace);
         }
+        if (fresh(CLONE_NEWIPC) && in_user_namespace && ::unshare(CLONE_NEWIPC) != 0) {
+            throw_errno(errno, "make an ipc namespace");
+        }
         if (fresh(CLONE_NEWNET) && !plan_.namespaces.network) bring_loopback_up();
         if (!spec_.hostname.empty() && ::sethostname(spec_.hostname.data(), spec_.hostname.size()) != 0) {
             throw_errno(errno, "set hostname ", spec_.hostname);
@@ -152,6 +155,16 @@ private:
         plan_.wait_attached = false;
     }
 
+    CgroupView cgroup_view() const {
+        if (plan_.namespaces.has(CLONE_NEWCGROUP)) return CgroupView::own_namespace;
+        if (plan_.namespaces.has(CLONE_NEWUSER) || !mounts_cgroups(spec_)) return CgroupView::read_only;
+        // The runtime itself may be in a user namespace, under an engine that an ordinary user runs.
+        constexpr ino_t first_user_namespace = 0xEFFFFFFD;  // as the kernel has it since 3.8, for all to know
+        struct stat st {};
+        const bool first = ::stat("/proc/self/ns/user", &st) == 0 && st.st_ino == first_user_namespace;
+        return first ? CgroupView::hosts : CgroupView::read_only;
+    }
+
     void enter_cgroups() {
         wait_attached();
         if (fresh(CLONE_NEWCGROUP) && !has_cgroup_namespace_) {
@@ -170,9 +183,8 @@ private:
     void build_root() {
         ::umask(022);
         if (!config_.net_devices.empty()) enter_cgroups();  // they come before it: a sysctl may name one
-        make_mounts(plan_.mounts,
-                    MountPlace{root_, [this] { enter_cgroups(); }, plan_.namespaces.has(CLONE_NEWCGROUP),
-                               bind_propagation(), [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
+        make_mounts(plan_.mounts, MountPlace{root_, [this] { enter_cgroups(); }, cgroup_view(), bind_propagation(),
+                                             [this](const UniqueFd& proc) { write_sysctls_by(proc); }});
         more_descriptors_.reset();
         if (!sysctls_written_ && !config_.sysctl.empty()) write_sysctls_by(make_own_procfs());
         if (mounts_ && wants_devices(spec_)) make_devices(root_, spec_, plan_.namespaces.has(CLONE_NEWUSER));

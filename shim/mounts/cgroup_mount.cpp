@@ -56,6 +56,24 @@ std::optional<std::vector<std::string>>& own_hierarchies() {
     return lists;
 }
 
+std::string list_of(const CgroupMount& mount) {
+    std::string list;
+    for (const auto& controller : mount.controllers) list += (list.empty() ? "" : ",") + controller;
+    return list;
+}
+
+/// Those in which this process is no longer where the runtime is.
+std::vector<std::string> find_own_hierarchies() {
+    const CgroupHost now =
+        parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
+    std::vector<std::string> own;
+    for (const auto& mount : now.mounts) {
+        const CgroupMount* before = cgroup_host().of(mount.mount_point);
+        if (before != nullptr && before->own != mount.own) own.push_back(list_of(mount));
+    }
+    return own;
+}
+
 /// Programs look for "cpu" where the host mounts "cpu,cpuacct".
 void link_controllers(const UniqueFd& top, const std::vector<std::string>& controllers, const std::string& name,
                       const std::string& what) {
@@ -67,16 +85,22 @@ void link_controllers(const UniqueFd& top, const std::vector<std::string>& contr
     }
 }
 
-void bind_hosts(const UniqueFd& target, const MountOptions& options, const std::string& what) {
+/// Not mounted anew: from the host's cgroup namespace that would set the options of the one file system there is, and
+/// take `nsdelegate` from the host.
+void bind_hosts(const UniqueFd& target, const MountOptions& options, std::uint64_t attributes,
+                const std::string& what) {
     const UniqueFd tree = clone_mount(UniqueFd(), host_place, true);
-    change_mount(tree, true, MOUNT_ATTR_RDONLY | options.set, 0, MS_PRIVATE, what);
+    change_mount(tree, true, attributes | options.set | options.recursive_set, 0, MS_PRIVATE, what);
     attach_mount(tree, target, what);
 }
 
 /// Without a cgroup namespace of its own a container on v1 sees, of each hierarchy that the host has mounted, the
-/// cgroup it is in. Read-only: the limits are in there, and what lies above is not the container's (CVE-2023-25809).
-void bind_own_cgroups(const UniqueFd& target, const MountOptions& options, const std::string& what) {
-    constexpr std::uint64_t least = read_only;
+/// cgroup it is in; where that is no other than the runtime's, read-only.
+void bind_own_cgroups(const UniqueFd& target, const MountOptions& options, std::uint64_t attributes,
+                      const std::string& what) {
+    const std::uint64_t least =
+        attributes | options.set | options.recursive_set | (read_only & ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY));
+    const std::vector<std::string> joined = find_own_hierarchies();
     // Not cgroup_host(): that is the parent's view, from before this process was moved.
     const CgroupHost host =
         parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
@@ -88,7 +112,8 @@ void bind_own_cgroups(const UniqueFd& target, const MountOptions& options, const
     for (const auto& hierarchy : host.mounts) {
         const std::string name = hierarchy.mount_point.substr(hierarchy.mount_point.find_last_of('/') + 1);
         const UniqueFd own = clone_mount(UniqueFd(), hierarchy.mount_point + "/" + hierarchy.own, false);
-        change_mount(own, false, least | options.set, 0, MS_PRIVATE, what + "/" + name);
+        const bool is_own = std::find(joined.begin(), joined.end(), list_of(hierarchy)) != joined.end();
+        change_mount(own, false, is_own ? least : least | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, what + "/" + name);
         if (::mkdirat(top.get(), name.c_str(), 0755) != 0) {
             if (errno == EEXIST) continue;  // mounted twice
             throw_errno(errno, what, ": make directory ", name);
@@ -96,7 +121,7 @@ void bind_own_cgroups(const UniqueFd& target, const MountOptions& options, const
         attach_mount(own, posix::openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW), what + "/" + name);
         link_controllers(top, hierarchy.controllers, name, what);
     }
-    change_mount(top, false, MOUNT_ATTR_RDONLY, 0, 0, what);
+    if ((least & MOUNT_ATTR_RDONLY) != 0) change_mount(top, false, MOUNT_ATTR_RDONLY, 0, 0, what);
 }
 
 void mount_unified(const UniqueFd& target, const MountOptions& options, const std::string& what) {
@@ -109,7 +134,7 @@ void mount_unified(const UniqueFd& target, const MountOptions& options, const st
     } catch (const Error& e) {
         // In a user namespace whose cgroup namespace is not its own, or a hierarchy that is busy as v1.
         if (e.os_errno() != EPERM && e.os_errno() != EBUSY) throw;
-        return bind_hosts(target, options, what);
+        return bind_hosts(target, options, MOUNT_ATTR_RDONLY, what);
     }
     attach_mount(mount, target, what);
 }
@@ -150,25 +175,16 @@ void mount_hierarchy(const UniqueFd& top, const std::string& list, std::uint64_t
 }  // namespace
 
 void note_own_hierarchies() {
-    if (host_is_unified()) return;
-    const CgroupHost now =
-        parse_cgroup_host(posix::read_file("/proc/self/mountinfo"), posix::read_file("/proc/self/cgroup", 1U << 20U));
-    auto& own = own_hierarchies().emplace();
-    for (const auto& mount : now.mounts) {
-        const CgroupMount* before = cgroup_host().of(mount.mount_point);
-        if (before == nullptr || before->own == mount.own) continue;
-        std::string list;
-        for (const auto& controller : mount.controllers) list += (list.empty() ? "" : ",") + controller;
-        own.push_back(list);
-    }
+    if (!host_is_unified()) own_hierarchies() = find_own_hierarchies();
 }
 
-void mount_cgroups(const UniqueFd& target, const MountOptions& options, bool own_namespace, const std::string& what) {
-    if (host_is_unified()) {
-        if (own_namespace) return mount_unified(target, options, what);
-        return bind_hosts(target, options, what);
+void mount_cgroups(const UniqueFd& target, const MountOptions& options, CgroupView view, const std::string& what) {
+    if (view != CgroupView::own_namespace) {
+        const std::uint64_t attributes = view == CgroupView::read_only ? MOUNT_ATTR_RDONLY : 0;
+        const auto bind = host_is_unified() ? bind_hosts : bind_own_cgroups;
+        return bind(target, options, attributes, what);
     }
-    if (!own_namespace) return bind_own_cgroups(target, options, what);
+    if (host_is_unified()) return mount_unified(target, options, what);
     const FsContext context("tmpfs", what);
     context.set("source", "tmpfs");
     context.set("mode", "755");

@@ -247,8 +247,7 @@ void make_mounts(std::vector<PreparedMount>& mounts, const MountPlace& place) {
             make_overlay(prepared, place, what);
         } else {
             place.before_cgroups();
-            mount_cgroups(Target(prepared, place.root, what).open(true), prepared.options, place.own_cgroup_namespace,
-                          what);
+            mount_cgroups(Target(prepared, place.root, what).open(true), prepared.options, place.cgroup_view, what);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #include "core/oci/runtime_spec.hpp"
 #include "core/posix/unique_fd.hpp"
+#include "shim/mounts/cgroup_mount.hpp"
 #include "shim/mounts/mount_options.hpp"
 
 namespace locald::shim {
@@ -39,7 +40,7 @@ struct MountPlace {
     const posix::UniqueFd& root;
     /// Called before the first mount of type cgroup: the process must be in its cgroups and cgroup namespace by then.
     std::function<void()> before_cgroups;
-    bool own_cgroup_namespace = false;
+    CgroupView cgroup_view = CgroupView::read_only;
     unsigned long bind_propagation = 0;  ///< of binds that name none; @see default_bind_propagation
     /// Called with a procfs that is not yet attached anywhere: the one moment when nothing can be mounted over it.
     std::function<void(const posix::UniqueFd&)> with_procfs;

@@ -107,23 +107,66 @@ TEST_F(ShimCgroupMount, WritesInANamespaceOfItsOwnOnlyToHierarchiesThatItHasACgr
     }
 }
 
-TEST_F(ShimCgroupMount, ShowsItsOwnCgroupsOnlyAndReadOnlyWithoutANamespaceOnV1AndHybrid) {
+TEST_F(ShimCgroupMount, ShowsItsOwnCgroupsOnlyWithoutANamespaceOnV1AndHybrid) {
     LOCALD_REQUIRE(hybrid(), "a hybrid cgroup layout");
     std::filesystem::create_symlink("busybox", rootfs("/bin/rmdir"));
     for (const bool v1 : {false, true}) {
-        const View view;
-        if (v1) View::v1();
-        const auto result = run(with_cgroups(try_in("/sys/fs/cgroup/pids"), false, false));
-        EXPECT_EQ(result.out.substr(0, 7), "refused") << result.out << result.err;
-        for (const std::string name : {"pids", "memory", "unified"}) {
-            const auto line = mount_on(result.out, "/sys/fs/cgroup/" + name);
-            EXPECT_EQ(line.target.empty(), v1 && name == "unified") << result.out;
-            if (line.target.empty()) continue;
-            EXPECT_TRUE(line.root.ends_with("/" + id_)) << name << " " << line.root;
-            EXPECT_TRUE(line.has("ro")) << name;
+        for (const bool read_only : {false, true}) {
+            const View view;
+            if (v1) View::v1();
+            const auto result = run(with_cgroups(try_in("/sys/fs/cgroup/pids"), false, read_only));
+            EXPECT_EQ(result.out.substr(0, 7), read_only ? "refused" : "written") << result.out << result.err;
+            for (const std::string name : {"pids", "memory", "unified"}) {
+                const auto line = mount_on(result.out, "/sys/fs/cgroup/" + name);
+                EXPECT_EQ(line.target.empty(), v1 && name == "unified") << result.out;
+                if (line.target.empty()) continue;
+                EXPECT_TRUE(line.root.ends_with("/" + id_)) << name << " " << line.root;
+                EXPECT_EQ(line.has("ro"), read_only) << name;
+            }
+            // Not joined for a limit of processes: what is shown is the runtime's own.
+            EXPECT_TRUE(mount_on(result.out, "/sys/fs/cgroup/cpuset").has("ro")) << result.out;
+            EXPECT_EQ(mount_on(result.out, "/sys/fs/cgroup").has("ro"), read_only) << result.out;
         }
-        EXPECT_TRUE(mount_on(result.out, "/sys/fs/cgroup").has("ro")) << result.out;
     }
+}
+
+TEST_F(ShimCgroupMount, IsReadOnlyInAUserNamespaceWithoutACgroupNamespace) {
+    std::filesystem::create_symlink("busybox", rootfs("/bin/rmdir"));
+    for (const bool v2 : {false, true}) {
+        const View view;
+        if (v2 && !std::filesystem::exists("/sys/fs/cgroup/cgroup.procs")) View::v2();
+        auto json = with_cgroups(try_in(v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/pids"), false, false);
+        if (v2) json["linux"].erase("resources");
+        json["linux"]["namespaces"].push_back({{"type", "user"}});
+        for (const char* maps : {"uidMappings", "gidMappings"}) {
+            json["linux"][maps] = {{{"containerID", 0}, {"hostID", 0}, {"size", 65536}}};
+        }
+        const auto result = run(json);
+        EXPECT_EQ(result.out.substr(0, 7), "refused") << v2 << result.out << result.err;
+        for (const auto& line : locald::testing::parse_mountinfo(result.out)) {
+            if (!line.target.starts_with("/sys/fs/cgroup")) continue;
+            EXPECT_TRUE(line.has("ro")) << line.target;
+        }
+    }
+}
+
+TEST_F(ShimCgroupMount, LeavesTheOptionsOfTheHostsV2Alone) {
+    const View view;
+    if (!std::filesystem::exists("/sys/fs/cgroup/cgroup.procs")) View::v2();
+    const auto options = [] {
+        std::stringstream text;
+        text << std::ifstream("/proc/self/mountinfo").rdbuf();
+        return mount_on(text.str(), "/sys/fs/cgroup");
+    };
+    const bool delegates = options().has_super("nsdelegate");
+    ASSERT_EQ(::mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_REMOUNT, "nsdelegate"), 0);
+    auto json = with_cgroups("cat /proc/self/mountinfo", false, false);
+    json["linux"].erase("resources");
+    const auto result = run(json);
+    EXPECT_FALSE(mount_on(result.out, "/sys/fs/cgroup").has("ro")) << result.out << result.err;
+    EXPECT_TRUE(options().has_super("nsdelegate"));
+    if (delegates) return;
+    EXPECT_EQ(::mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_REMOUNT, nullptr), 0);
 }
 
 TEST_F(ShimCgroupMount, HasTheOneTreeOfAV2Host) {
@@ -135,8 +178,7 @@ TEST_F(ShimCgroupMount, HasTheOneTreeOfAV2Host) {
             auto json = with_cgroups(try_in("/sys/fs/cgroup"), own, read_only);
             json["linux"].erase("resources");
             const auto result = run(json);
-            EXPECT_EQ(result.out.substr(0, 7), own && !read_only ? "written" : "refused")
-                << own << result.out << result.err;
+            EXPECT_EQ(result.out.substr(0, 7), read_only ? "refused" : "written") << own << result.out << result.err;
             EXPECT_EQ(mount_on(result.out, "/sys/fs/cgroup").type, "cgroup2") << result.out;
         }
     }

@@ -50,7 +50,8 @@ const JoinedNamespace* NamespacePlan::find_joined(std::uint64_t flag) const noex
 }
 
 std::uint64_t NamespacePlan::clone_flags() const noexcept {
-    const std::uint64_t later = CLONE_NEWCGROUP | CLONE_NEWTIME | (network ? CLONE_NEWNET : 0);
+    const std::uint64_t later =
+        CLONE_NEWCGROUP | CLONE_NEWTIME | (network ? CLONE_NEWNET : 0) | (has(CLONE_NEWUSER) ? CLONE_NEWIPC : 0);
     return fresh & ~later;
 }
 

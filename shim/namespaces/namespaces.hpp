@@ -28,7 +28,8 @@ struct NamespacePlan {
     bool has(std::uint64_t flag) const noexcept;
     const JoinedNamespace* find_joined(std::uint64_t flag) const noexcept;
     /// What clone3 makes. The cgroup namespace comes later, because its root is the cgroup the process is in when it
-    /// is made; the time namespace too, because its offsets must be written before anybody is in it.
+    /// is made; the time namespace too, because its offsets must be written before anybody is in it. With a user
+    /// namespace the ipc namespace as well: /dev/mqueue belongs to whoever makes it, and that shall be root in there.
     std::uint64_t clone_flags() const noexcept;
 };
 

@@ -165,6 +165,20 @@ TEST_F(ShimNamespaces, MakesNewOnesInsideAUserNamespaceThatIsJoined) {
     EXPECT_EQ(out, "0\n02000001000\nbox\n1\nmonotonic1000\nboottime-35\n") << result.err;
 }
 
+TEST_F(ShimNamespaces, GivesTheMessageQueuesToRootOfAUserNamespace) {
+    constexpr unsigned first = 200000;
+    const Holder holder(0, CLONE_NEWCGROUP, first);
+    own_rootfs(first);
+    for (const bool joined : {false, true}) {
+        auto json = config("stat -c '%u:%g %a' /dev/mqueue");
+        json["mounts"].push_back({{"destination", "/dev/mqueue"}, {"type", "mqueue"}, {"source", "mqueue"}});
+        set_namespace(json, "user", joined ? holder.path("user") : "");
+        if (!joined) set_maps(json, first);
+        const auto result = run(json);
+        EXPECT_EQ(result.out, "0:0 1777\n") << joined << result.err;
+    }
+}
+
 TEST_F(ShimNamespaces, ShiftsTheClocksOfANewTimeNamespace) {
     constexpr unsigned first = 200000;
     for (const bool user : {false, true}) {

@@ -17,6 +17,7 @@
 #include "shim/cgroup/owner.hpp"
 #include "shim/cgroup/subgroup.hpp"
 #include "shim/cgroup/wish.hpp"
+#include "shim/start/rights.h"
 
 namespace locald::shim {
 
@@ -52,13 +53,27 @@ void check_free(const CgroupHost& host, const CgroupMount& mount, const std::str
     }
 }
 
+/// True when a process of ours can come to be there: on v2 an ordinary user goes only where the nearest directory above
+/// both his own cgroup and the other is his to write, or where the setuid prologue has a foothold.
+bool can_enter(const CgroupMount& mount, const std::string& place) {
+    if (!mount.v2 || ::geteuid() == 0 || locald_rights.foothold.pid > 0) return true;
+    std::string above;
+    const auto ours = path_components(mount.own);
+    const auto theirs = path_components(place);
+    for (std::size_t i = 0; i < std::min(ours.size(), theirs.size()) && ours[i] == theirs[i]; ++i)
+        above += "/" + ours[i];
+    const auto dir = CgroupDir::open(CgroupHost{{mount}}, mount.mount_point + above);
+    return dir && dir.writable("cgroup.procs");
+}
+
 /// A place in a subtree that an ordinary user was given: the one that the setuid prologue made for him; else beside our
 /// own cgroup, where controllers can be handed on, or below it.
 std::optional<std::string> delegated_place(const CgroupMount& mount, const std::string& id) {
     const std::string user = "/user-" + std::to_string(::geteuid());
     for (const char* base : {"system.slice/locald.service", "locald"}) {
         const auto dir = CgroupDir::open(CgroupHost{{mount}}, mount.mount_point + "/" + base + user);
-        if (dir && dir.writable("cgroup.procs")) return base + user + "/" + id + "/c";
+        std::string place = std::string(base) + user + "/" + id + "/c";
+        if (dir && dir.writable("cgroup.procs") && can_enter(mount, place)) return place;
     }
     if (!mount.v2) return std::nullopt;
     const auto slash = mount.own.find_last_of('/');
@@ -113,7 +128,7 @@ std::vector<std::string> Cgroup::plan(const oci::Spec& spec, const std::string& 
         if (dir.path().size() >= mount->mount_point.size() + 1 + limits_place(place).size()) {
             check_free(host, *mount, place);
         }
-        if (!dir.writable("cgroup.procs")) {
+        if (!dir.writable("cgroup.procs") || !can_enter(*mount, place)) {
             const auto given = delegated_place(*mount, id);
             if (!given) continue;
             place = *given;

@@ -30,7 +30,8 @@ const Verb bundle_verb{
     "      --pid-file FILE    write the process id of the container's first process there\n"
     "      --preserve-fds N   hand descriptors 3 ... 2+N to the container as well\n"
     "      --no-pivot         use chroot where pivot_root is impossible (root on a ramdisk)\n"
-    "      --no-new-keyring   keep the caller's session keyring\n",
+    "      --no-new-keyring   keep the caller's session keyring\n"
+    "      --keep-id          the caller's own id is the same inside (for a setuid shim; else the config says it)\n",
     run_bundle, 125};
 
 }  // namespace locald::shim

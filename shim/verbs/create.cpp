@@ -29,6 +29,7 @@ const Verb create_verb{
     "                             come before them\n"
     "      --no-pivot             use chroot where pivot_root is impossible (root on a ramdisk)\n"
     "      --no-new-keyring       keep the caller's session keyring\n"
+    "      --keep-id              the caller's own id is the same inside (for a setuid shim; else the config says it)\n"
     "      --no-subreaper         accepted; this runtime never becomes one\n"
     "\n"
     "Where NOTIFY_SOCKET is set the container gets one too. Its READY=1 goes to the caller's socket with the MAINPID;\n"

@@ -1,5 +1,6 @@
 """What a caller hands over that he should not: environment, descriptors, limits, signals, a directory that is gone."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -128,6 +129,21 @@ class Inherited(SetuidCase):
             self.assertNotEqual(done.code, 0)
             self.assertGreaterEqual(done.code, 0, "no crash")
 
+    def test_a_lost_bit_is_told_in_one_line(self):
+        def no_new_privileges():
+            ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+        bundle = self.bundle("true")
+        del bundle.config["linux"]["namespaces"][-1]
+        bundle.config["linux"]["namespaces"].append({"type": "user"})
+        for field, own in (("uidMappings", self.who.uid), ("gidMappings", self.who.gid)):
+            bundle.config["linux"][field] = [{"containerID": 0, "hostID": own, "size": 1}]
+        bundle.write()
+        done = self.run_bundle(bundle, preexec_fn=no_new_privileges)
+        self.assertEqual(done.code, 0, done)
+        lines = [line for line in done.errors.splitlines() if "setuid bit has no effect" in line]
+        self.assertEqual(len(lines), 1, done)
+        self.assertIn("no_new_privs", lines[0])
+
     def test_a_copy_is_not_setuid_and_works_with_the_callers_rights(self):
         copy = self.who.home / "copy"
         subprocess.run(["cp", world().shim, copy], check=True)
@@ -141,7 +157,6 @@ class Inherited(SetuidCase):
 
 def libc_execve(path, argv):
     """execve with an argv that os.execve refuses."""
-    import ctypes
     libc = ctypes.CDLL(None)
     words = (ctypes.c_char_p * (len(argv) + 1))(*[word.encode() for word in argv], None)
     libc.execve(path.encode(), words, (ctypes.c_char_p * 1)(None))

@@ -45,7 +45,7 @@ const std::vector<Room>& rooms() {
         {"shim/options", {"core/base", "core/posix", "core/oci"}},
         {"shim/namespaces", {"core/base", "core/posix", "core/oci", "shim/start"}},
         {"shim/seccomp", {"core/base", "core/posix", "core/oci"}},
-        {"shim/cgroup", {"core/base", "core/posix", "core/oci", "shim/base"}},
+        {"shim/cgroup", {"core/base", "core/posix", "core/oci", "shim/start", "shim/base"}},
         {"shim/mounts",
          {"core/base", "core/posix", "core/oci", "shim/start", "shim/base", "shim/namespaces", "shim/cgroup"}},
         {"shim/criu", {"core/base", "core/posix", "core/oci", "shim/options", "shim/mounts"}},

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backends/linux/admin/setup.hpp"
 #include "backends/linux/environment.hpp"
 #include "backends/linux/host_facts.hpp"
 #include "backends/linux/linux_container.hpp"
@@ -22,10 +23,12 @@ namespace {
 
 class LinuxRuntime final : public runtime::ContainerRuntime {
 public:
-    explicit LinuxRuntime(const runtime::RuntimeChoice& choice) : choice_(choice), env_(choice), images_(env_) {}
+    explicit LinuxRuntime(const runtime::RuntimeChoice& choice)
+        : choice_(choice), env_(choice), images_(env_), setup_(choice) {}
 
     runtime::ProbeReport probe() override { return probe_host(choice_); }
     runtime::Images& images() override { return images_; }
+    runtime::HostSetup& host_setup() override { return setup_; }
 
     bundle::ContainerBundle prepare_bundle(const bundle::Source& source, const bundle::RunOptions& options,
                                            const std::string& destination, const ProgressSink& progress,
@@ -51,6 +54,7 @@ private:
     runtime::RuntimeChoice choice_;
     Environment env_;
     LinuxImages images_;
+    LinuxSetup setup_;
 };
 
 std::string absolute(const std::string& path) {

@@ -61,9 +61,7 @@ std::string find_program(const std::string& name, const std::string& given) {
         .with_remedy("install it beside this program, or build it: cmake --build --preset release");
 }
 
-void Shim::check_version(const std::string& cache_file) const {
-    const std::string known = identity_of(program_) + std::string(version) + "\n";
-    if (cached(cache_file) == known) return;
+void Shim::ask_version() const {
     host::ChildOptions options;
     options.argv = {program_, "--shim-version"};
     const auto answer = host::run_and_capture(options);
@@ -73,6 +71,12 @@ void Shim::check_version(const std::string& cache_file) const {
                     "version of " + program_ + ": found " + json_quote(theirs) + ", need " + json_quote(version))
             .with_remedy("install locald and locald-shim from the same build");
     }
+}
+
+void Shim::check_version(const std::string& cache_file) const {
+    const std::string known = identity_of(program_) + std::string(version) + "\n";
+    if (cached(cache_file) == known) return;
+    ask_version();
     try {
         posix::replace_file_unsynced(cache_file, known, 0600);
     } catch (const Error&) {  // a read-only store only costs the question again

@@ -31,6 +31,8 @@ public:
     /// the file's identity, so that a warm start executes nothing for it.
     /// @throws Error that names both versions, the path and the remedy
     void check_version(const std::string& cache_file) const;
+    /// The same without the cache.
+    void ask_version() const;
 
     /// True when the file is root's with the setuid bit and in force: it then writes this caller's id maps.
     bool is_setuid() const;

@@ -16,6 +16,9 @@ std::unique_ptr<CommandBody> make_image_import();
 std::unique_ptr<CommandBody> make_image_export();
 std::unique_ptr<CommandBody> make_bundle_prepare();
 std::unique_ptr<CommandBody> make_bundle_inspect();
+std::unique_ptr<CommandBody> make_admin_setup();
+std::unique_ptr<CommandBody> make_admin_status();
+std::unique_ptr<CommandBody> make_admin_remove();
 std::unique_ptr<CommandBody> make_doctor();
 std::unique_ptr<CommandBody> make_version();
 

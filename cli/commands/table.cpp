@@ -32,6 +32,18 @@ constexpr std::string_view run_examples =
     "locald container run -i alpine sort < names.txt           stdin and stdout as in any pipe\n"
     "locald container run --rootfs ./rootfs /bin/sh -c id      a directory instead of an image";
 
+constexpr std::string_view setup_help =
+    "For root. Installs the locald-shim that lies beside this locald, with root's setuid bit, so that every user has "
+    "his "
+    "ranges of ids and cgroups with limits for his containers; prepares the cgroups and /run/locald, and says what it "
+    "did and how to undo it. A second run finds all as it should be and changes nothing.\n"
+    "\n"
+    "With --group only members of the group may run it (mode 4750, and it stays so until `locald admin remove`). Where "
+    "the host lets no ordinary user make user namespaces, the shim gives them back to whoever may run it: then "
+    "--group is needed.\n"
+    "\n"
+    "The directory of the installed shim and all above it must be root's, without links, and not writable by others.";
+
 constexpr std::array commands{
     Command{"container run", "Run a container in the foreground", "IMAGE [COMMAND [ARG...]]", 1, any_number, true,
             run_help, run_examples, make_container_run},
@@ -59,6 +71,17 @@ constexpr std::array commands{
             "DIR must be empty or not exist. The options are those of `locald container run` and end at IMAGE.",
             "locald bundle prepare alpine ./bundle && sudo crun run -b ./bundle demo", make_bundle_prepare},
     Command{"bundle inspect", "Check a bundle and show it as JSON", "DIR", 1, 1, false, "", "", make_bundle_inspect},
+    Command{"admin setup", "Install the shim for all users of this host (root)", "", 0, 0, false, setup_help,
+            "sudo locald admin setup\nsudo locald admin setup --group containers\nsudo locald admin setup --dry-run",
+            make_admin_setup},
+    Command{"admin status", "Show what setup has done on this host", "", 0, 0, false,
+            "Changes nothing. Exit status 1 when something is not as `locald admin setup` leaves it.", "",
+            make_admin_status},
+    Command{"admin remove", "Take away what setup has done (root)", "", 0, 0, false,
+            "The installed shim loses its setuid bit before its name, so that a hard link of it is a program without "
+            "rights. What containers still use stays, and is named. Lines in /etc/subuid and /etc/subgid stay: files "
+            "may have their ids.",
+            "", make_admin_remove},
     Command{"doctor", "Look at everything a container needs and say what is missing", "", 0, 0, false,
             "Changes nothing. Exit status 1 when containers cannot run.", "", make_doctor},
     Command{"version", "Show the version", "", 0, 0, false, "", "", make_version},

@@ -1,5 +1,7 @@
 #include "core/runtime/container_runtime.hpp"
 
+#include "core/runtime/host_setup.hpp"
+
 namespace locald::runtime {
 
 std::string_view to_string(Finding::Severity severity) noexcept {
@@ -14,6 +16,26 @@ std::string_view to_string(Finding::Severity severity) noexcept {
             break;
     }
     return "critical";
+}
+
+std::string_view to_string(SetupStep::State state) noexcept {
+    switch (state) {
+        case SetupStep::State::good:
+            return "good";
+        case SetupStep::State::done:
+            return "done";
+        case SetupStep::State::would:
+            return "would";
+        case SetupStep::State::missing:
+            return "missing";
+        case SetupStep::State::note:
+            break;
+    }
+    return "note";
+}
+
+HostSetup& ContainerRuntime::host_setup() {
+    throw Error(ErrorKind::unsupported, "set the host up: this backend needs nothing to be set up on it");
 }
 
 }  // namespace locald::runtime

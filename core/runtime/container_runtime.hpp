@@ -20,6 +20,8 @@ namespace locald::runtime {
 
 using host::ExitStatus;
 
+class HostSetup;
+
 /// One finding of probe(): what `doctor` prints a line of.
 struct Finding {
     enum class Severity { ok, note, warning, critical };
@@ -107,6 +109,8 @@ public:
     /// Looks at everything a run needs and changes nothing.
     virtual ProbeReport probe() = 0;
     virtual Images& images() = 0;
+    /// What root sets up on the host for its users. @throws Error(unsupported) where a backend needs nothing of it
+    virtual HostSetup& host_setup();
 
     /// Makes a plain OCI bundle in `destination` that any OCI runtime runs.
     virtual bundle::ContainerBundle prepare_bundle(const bundle::Source& source, const bundle::RunOptions& options,

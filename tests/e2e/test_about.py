@@ -40,7 +40,7 @@ class About:
         self.assertEqual(sorted(str(path) for path in self.who.home.rglob("*")), before)
 
     def test_help_teaches_every_verb(self):
-        for words in ((), ("container",), ("container", "run"), ("image",), ("bundle",), ("doctor",), ("version",)):
+        for words in ((), ("container",), ("container", "run"), ("image",), ("bundle",), ("admin",), ("admin", "setup"), ("doctor",), ("version",)):
             with self.subTest(" ".join(words)):
                 done = self.assert_ok(self.who.locald(*words, "--help"))
                 self.assertGreater(len(done.text), 100)

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "backends/linux/admin/work.hpp"
+
+namespace locald::backends::admin {
+
+/// The shim that lies beside our own program: what is installed.
+struct ShimSource {
+    std::string path;
+    std::string bytes;
+    std::string short_digest;  ///< the first 12 digits of its sha256
+};
+/// @throws Error when it is missing, or of another version than this program
+ShimSource read_shim_source(const std::string& given);
+
+/// `<base>/<version>-<digest>/locald-shim`, and the same file again as `<base>/locald-shim`, which is where it is
+/// found. Older ones lose their setuid bit and go.
+/// @param needs_group  why only a group may execute it, when the host says so; else empty
+void see_to_shim(const Work& work, const ShimSource& source, const std::string& needs_group);
+void remove_shim(const Work& work);
+
+/// The group that alone may execute the installed shim; empty: everybody, or there is none.
+std::string group_of_installed(const Work& work);
+
+}  // namespace locald::backends::admin

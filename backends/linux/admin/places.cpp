@@ -1,0 +1,207 @@
+#include "backends/linux/admin/places.hpp"
+
+#include <dirent.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "backends/linux/admin/root_files.hpp"
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
+#include "core/posix/syscalls.hpp"
+
+namespace locald::backends::admin {
+
+namespace {
+
+constexpr const char* states = "/run/locald";
+constexpr std::array controllers = {"memory", "pids", "cpu", "io", "cpuset", "hugetlb"};
+
+struct DirCloser {
+    void operator()(DIR* dir) const noexcept { ::closedir(dir); }
+};
+
+std::vector<std::string> directories_in(const std::string& path) {
+    std::vector<std::string> names;
+    const std::unique_ptr<DIR, DirCloser> stream(::opendir(path.c_str()));
+    if (!stream) return names;
+    for (const dirent* entry = nullptr; (entry = ::readdir(stream.get())) != nullptr;) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    }
+    return names;
+}
+
+bool has_word(std::string_view text, std::string_view word) {
+    const auto words = split(text, ' ');
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+/// Where version 2 is mounted; empty: nowhere.
+std::string cgroup2_mount() {
+    for (const char* place : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+        struct statfs fs {};
+        if (::statfs(place, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC) return place;
+    }
+    return {};
+}
+
+/// Those of `wanted` that `dir` does not give to its children.
+std::vector<std::string> not_enabled(const std::string& dir, const std::vector<std::string>& wanted) {
+    const std::string enabled = kernel_text(dir + "/cgroup.subtree_control");
+    std::vector<std::string> missing;
+    std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(missing),
+                 [&](const auto& name) { return !has_word(enabled, name); });
+    return missing;
+}
+
+/// One by one: a controller that cannot be had (cpu beside real-time processes, say) keeps no other.
+void enable(const std::string& dir, const std::vector<std::string>& names, std::string& failed) {
+    const std::string path = dir + "/cgroup.subtree_control";
+    for (const auto& name : not_enabled(dir, names)) {
+        try {
+            posix::write_all(posix::open(path, O_WRONLY), "+" + name, path);
+        } catch (const Error& e) {
+            failed.append(failed.empty() ? "" : ", ").append(name).append(" (" + errno_text(e.os_errno()) + ")");
+        }
+    }
+}
+
+/// A controller that comes later brings limit files that no guard was written to. A subtree that is root's again is
+/// guarded and given anew at its user's next start (shim/start/subtree.c).
+void take_subtrees_back(const std::string& tree) {
+    for (const auto& name : directories_in(tree)) {
+        if (!name.starts_with("user-")) continue;
+        const posix::UniqueFd dir(::open((tree + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (dir && ::fchown(dir.get(), 0, 0) != 0) throw_errno(errno, "chown ", tree, "/", name);
+    }
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const auto& word : words) text.append(text.empty() ? "" : " ").append(word);
+    return text;
+}
+
+/// Removes a tree of cgroups from the leaves up, with no name of the kernel's files touched.
+bool remove_tree_of_cgroups(const std::string& path) {
+    for (const auto& name : directories_in(path)) {
+        if (!remove_tree_of_cgroups(path + "/" + name)) return false;
+    }
+    return ::rmdir(path.c_str()) == 0 || errno == ENOENT;
+}
+
+/// Every hierarchy in which the shim makes `locald` (shim/start/subtree.c).
+std::vector<std::string> trees() {
+    std::vector<std::string> found;
+    for (const char* place : {"", "/unified", "/pids", "/memory", "/cpu", "/cpu,cpuacct", "/freezer"}) {
+        const std::string path = std::string("/sys/fs/cgroup") + place + "/locald";
+        struct stat st {};
+        if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) found.push_back(path);
+    }
+    return found;
+}
+
+bool is_states_mount() {
+    struct stat own {};
+    struct stat parent {};
+    struct statfs fs {};
+    return ::lstat(states, &own) == 0 && S_ISDIR(own.st_mode) && ::lstat("/run", &parent) == 0 &&
+           own.st_dev != parent.st_dev && ::statfs(states, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+void mount_states() {
+    const auto dir = open_root_directory(states, true);
+    // By descriptor: what was looked at is what is mounted on.
+    const std::string target = "/proc/self/fd/" + std::to_string(dir.fd.get());
+    if (::mount("locald", target.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, states_options) != 0) {
+        throw_errno(errno, "mount a tmpfs on ", states);
+    }
+}
+
+}  // namespace
+
+bool has_states() {
+    for (const auto& user : directories_in(states)) {
+        if (!directories_in(std::string(states) + "/" + user).empty()) return true;
+    }
+    return false;
+}
+
+void see_to_cgroups(const Work& work) {
+    const std::string mount = cgroup2_mount();
+    if (mount.empty()) {
+        work.note("cgroup.tree", "cgroups are version 1 or not mounted here: the shim makes what it needs itself");
+        return;
+    }
+    const std::string tree = mount + "/locald";
+    const auto looked = open_root_directory(tree, false);
+    work.see_to("cgroup.tree", looked.exists, tree + " is there for the containers of users",
+                "sudo locald admin remove", [&] { open_root_directory(tree, true); });
+    std::vector<std::string> wanted;
+    const std::string available = kernel_text(mount + "/cgroup.controllers");
+    std::copy_if(controllers.begin(), controllers.end(), std::back_inserter(wanted),
+                 [&](const auto* name) { return has_word(available, name); });
+    if (wanted.empty()) {
+        work.note("cgroup.controllers", "version 2 has no controller here: limits go through those of version 1");
+        return;
+    }
+    std::string failed;
+    work.see_to("cgroup.controllers", not_enabled(tree, wanted).empty(),
+                "the containers of users have the controllers " + joined(wanted), "sudo locald admin remove", [&] {
+                    enable(mount, wanted, failed);
+                    enable(tree, wanted, failed);
+                    take_subtrees_back(tree);
+                });
+    if (!failed.empty()) work.note("cgroup.controllers", "these controllers cannot be had: " + failed);
+    work.note("cgroup.tree", "this lasts until the host starts anew: an init that is not systemd has to repeat it",
+              "locald admin setup   # from a start script of root's");
+}
+
+void remove_cgroups(const Work& work) {
+    const auto found = trees();
+    std::string kept;
+    work.see_to("cgroup.tree", found.empty(), "no cgroup of locald's is there", {}, [&] {
+        for (const auto& tree : found) {
+            if (!remove_tree_of_cgroups(tree)) kept += (kept.empty() ? "" : ", ") + tree;
+        }
+    });
+    if (!kept.empty()) {
+        work.note("cgroup.tree", "containers still run in " + kept + ": it stays",
+                  "sudo locald admin remove   # when they have ended");
+    }
+}
+
+void see_to_states(const Work& work) {
+    const std::string what =
+        std::string(states) + " is a tmpfs of its own (nosuid, nodev, noexec, " + states_options + ")";
+    const bool is_so = is_states_mount();
+    if (!is_so) open_root_directory("/run", false);
+    if (!is_so && has_states()) {
+        work.note("run.states", std::string("containers have their states in ") + states + ": no tmpfs hides them",
+                  "sudo locald admin setup   # when they have ended");
+        return;
+    }
+    work.see_to("run.states", is_so, what, "sudo locald admin remove", mount_states);
+}
+
+void remove_states(const Work& work) {
+    if (has_states()) {
+        work.note("run.states", std::string("containers have their states in ") + states + ": it stays",
+                  "sudo locald admin remove   # when they have ended");
+        return;
+    }
+    work.see_to("run.states", !is_states_mount(), std::string("no tmpfs is on ") + states, {}, [] {
+        if (::umount2(states, UMOUNT_NOFOLLOW) != 0) throw_errno(errno, "umount ", states);
+    });
+}
+
+}  // namespace locald::backends::admin

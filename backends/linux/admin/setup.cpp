@@ -1,0 +1,137 @@
+#include "backends/linux/admin/setup.hpp"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <optional>
+
+#include "backends/linux/admin/host_rules.hpp"
+#include "backends/linux/admin/installed_shim.hpp"
+#include "backends/linux/admin/places.hpp"
+#include "backends/linux/admin/root_files.hpp"
+#include "backends/linux/admin/subids.hpp"
+#include "backends/linux/admin/work.hpp"
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/host/lock.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using admin::Work;
+
+void check_root(const std::string& verb) {
+    if (::getuid() == 0 && ::geteuid() == 0) return;
+    throw Error(ErrorKind::denied, verb + " the host: only root may").with_remedy("sudo locald admin " + verb);
+}
+
+void check_options(const runtime::SetupOptions& options) {
+    if (!options.prefix.starts_with('/') || clean_path(options.prefix) != options.prefix) {
+        throw Error(ErrorKind::invalid, "--prefix " + json_quote(options.prefix) + " is no clean absolute path");
+    }
+    const auto number = parse_u64(options.max_user_namespaces);
+    if (!options.max_user_namespaces.empty() && (!number || *number == 0 || *number > INT32_MAX)) {
+        throw Error(ErrorKind::invalid, "--set-max-user-namespaces " + json_quote(options.max_user_namespaces) +
+                                            " is no number from 1 to 2147483647");
+    }
+}
+
+/// Nothing that we inherited may end a step half-way or decide on a mode: limits, signals, the umask, the directory.
+void settle() {
+    for (const auto limit : {RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_AS, RLIMIT_NOFILE, RLIMIT_CPU}) {
+        rlimit now{};
+        if (::getrlimit(limit, &now) != 0) continue;
+        // NOFILE has a ceiling of the kernel's; the caller's own hard limit is enough of it.
+        const rlimit whole =
+            limit == RLIMIT_NOFILE ? rlimit{now.rlim_max, now.rlim_max} : rlimit{RLIM_INFINITY, RLIM_INFINITY};
+        const rlimit soft{now.rlim_max, now.rlim_max};
+        if (::setrlimit(limit, &whole) != 0) ::setrlimit(limit, &soft);
+    }
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    std::signal(SIGXFSZ, SIG_IGN);  // a write says EFBIG then
+    std::signal(SIGPIPE, SIG_IGN);
+    ::umask(022);
+    if (::chdir("/") != 0) throw_errno(errno, "go to /");
+}
+
+/// One setup at a time. The file is root's alone, or anybody could hold its lock.
+std::optional<host::FileLock> lock(const Work& work) {
+    if (!work.acts()) return std::nullopt;
+    admin::open_root_directory(work.base(), true);
+    admin::read_root_file(work.base() + "/.lock");  // no link
+    auto held = host::FileLock::try_acquire(work.base() + "/.lock");
+    if (!held) throw Error(ErrorKind::unavailable, "another `locald admin` is at work on " + work.base());
+    return held;
+}
+
+}  // namespace
+
+void LinuxSetup::set_up(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
+    check_root("setup");
+    check_options(options);
+    const auto source = admin::read_shim_source(shim_);
+    settle();
+    const Work work(options, options.dry_run ? Work::Deed::promise : Work::Deed::act, sink);
+    // A dry pass over what can be refused comes first, so that a refusal has changed nothing.
+    const std::string forbidden = options.max_user_namespaces.empty() ? admin::why_no_user_namespaces() : std::string();
+    if (work.acts()) admin::see_to_shim(Work(options, Work::Deed::promise, [](const auto&) {}), source, forbidden);
+    const auto held = lock(work);
+    admin::see_to_max_user_namespaces(work);
+    admin::see_to_shim(work, source, options.dry_run ? forbidden : admin::why_no_user_namespaces());
+    admin::see_to_apparmor(work);
+    admin::see_to_selinux(work);
+    if (admin::has_systemd()) {
+        admin::see_to_units(work);
+    } else {
+        admin::see_to_cgroups(work);
+        admin::see_to_states(work);
+    }
+    admin::see_to_subids(work);
+}
+
+void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
+    check_options(options);
+    const Work work(options, Work::Deed::look, sink);
+    // What this user may not look at is said, and the rest goes on.
+    const auto look = [&](const char* id, const auto& body) {
+        try {
+            body();
+        } catch (const Error& e) {
+            sink({id, runtime::SetupStep::State::missing, e.message(), e.remedy()});
+        }
+    };
+    look("shim.installed", [&] { admin::see_to_shim(work, admin::read_shim_source(shim_), {}); });
+    look("userns.max", [&] { admin::see_to_max_user_namespaces(work); });
+    if (const auto why = admin::why_no_user_namespaces(); !why.empty()) work.note("userns.allowed", why);
+    look("lsm.apparmor", [&] { admin::see_to_apparmor(work); });
+    look("lsm.selinux", [&] { admin::see_to_selinux(work); });
+    if (admin::has_systemd()) {
+        look("systemd.unit", [&] { admin::see_to_units(work); });
+    } else {
+        look("cgroup.tree", [&] { admin::see_to_cgroups(work); });
+        look("run.states", [&] { admin::see_to_states(work); });
+    }
+}
+
+void LinuxSetup::remove(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
+    check_root("remove");
+    check_options(options);
+    settle();
+    const Work work(options, options.dry_run ? Work::Deed::promise : Work::Deed::act, sink);
+    const bool installed = admin::open_root_directory(work.base(), false).exists;
+    const auto held = installed ? lock(work) : std::nullopt;
+    admin::remove_shim(work);
+    admin::remove_apparmor(work);
+    admin::remove_max_user_namespaces(work);
+    admin::remove_units(work);
+    admin::remove_cgroups(work);
+    admin::remove_states(work);
+}
+
+}  // namespace locald::backends

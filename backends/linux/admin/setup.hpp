@@ -1,0 +1,21 @@
+#pragma once
+
+#include "core/runtime/container_runtime.hpp"
+#include "core/runtime/host_setup.hpp"
+
+namespace locald::backends {
+
+/// `admin setup`, `admin status` and `admin remove` of this host.
+class LinuxSetup final : public runtime::HostSetup {
+public:
+    explicit LinuxSetup(const runtime::RuntimeChoice& choice) : shim_(choice.shim) {}
+
+    void set_up(const runtime::SetupOptions& options, const runtime::SetupSink& sink) override;
+    void status(const runtime::SetupOptions& options, const runtime::SetupSink& sink) override;
+    void remove(const runtime::SetupOptions& options, const runtime::SetupSink& sink) override;
+
+private:
+    std::string shim_;  ///< a given place of the shim; empty: beside our own program
+};
+
+}  // namespace locald::backends

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/runtime/host_setup.hpp"
+
+namespace locald::backends::admin {
+
+/// One pass over all that setup sees to. The same code looks, promises and does, so that a dry run and `status` cannot
+/// tell another story than setup.
+class Work {
+public:
+    enum class Deed { act, promise, look };
+
+    Work(runtime::SetupOptions options, Deed deed, runtime::SetupSink sink)
+        : options_(std::move(options)), deed_(deed), sink_(std::move(sink)) {}
+
+    const runtime::SetupOptions& options() const noexcept { return options_; }
+    bool acts() const noexcept { return deed_ == Deed::act; }
+    bool looks() const noexcept { return deed_ == Deed::look; }
+    /// Where the shim is installed.
+    std::string base() const { return options_.prefix + "/libexec/locald"; }
+
+    /// Sees to one thing: `change` is called where it is not as it should be and this pass acts.
+    void see_to(const std::string& id, bool is_so, const std::string& what, const std::string& undo,
+                const std::function<void()>& change) const;
+    /// Something for people to know, or to type.
+    void note(const std::string& id, const std::string& what, const std::string& type = {}) const;
+
+private:
+    runtime::SetupOptions options_;
+    Deed deed_;
+    runtime::SetupSink sink_;
+};
+
+}  // namespace locald::backends::admin

@@ -30,7 +30,9 @@ image::Puller& Environment::puller() {
 const Shim& Environment::shim() {
     const std::lock_guard lock(mutex_);
     if (!shim_) {
-        Shim found(find_program("locald-shim", choice_.shim), runtime_);
+        const auto& choice = shim_choice();
+        if (choice.is_warning) log(LogLevel::warning, choice.refused + "; sudo locald admin setup puts it right");
+        Shim found(choice.program, runtime_);
         found.check_version(data_ + "/shim-version");
         // The shim trusts a place that is named to it; whether this one is ours alone is ours to see.
         host::ensure_private_directory(runtime_);
@@ -45,9 +47,15 @@ const ContainerDirs& Environment::containers() {
     return *containers_;
 }
 
+const ShimChoice& Environment::shim_choice() const {
+    const std::lock_guard lock(choice_mutex_);
+    if (!shim_choice_) shim_choice_ = choose_shim(choice_, data_ + "/shim-installed");
+    return *shim_choice_;
+}
+
 bool Environment::has_setuid_shim() const {
     try {
-        return Shim(find_program("locald-shim", choice_.shim), runtime_).is_setuid();
+        return shim_choice().rights == ShimRights::setuid;
     } catch (const Error&) {
         return false;  // whoever needs the shim says that it is missing
     }

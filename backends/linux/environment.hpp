@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backends/linux/container_dir.hpp"
+#include "backends/linux/shim_choice.hpp"
 #include "backends/linux/shim_program.hpp"
 #include "core/image/puller.hpp"
 #include "core/image/store.hpp"
@@ -26,6 +27,8 @@ public:
     const Shim& shim();
     const ContainerDirs& containers();
 
+    /// The shim to run containers with, looked for once.
+    const ShimChoice& shim_choice() const;
     /// True when the shim is root's with the setuid bit: it writes id maps, and newuidmap is not needed.
     bool has_setuid_shim() const;
     /// The id maps of a container of this user; nothing for root, who needs no user namespace.
@@ -44,6 +47,8 @@ private:
     std::mutex mutex_;
     std::unique_ptr<image::Store> store_;
     std::unique_ptr<image::Puller> puller_;
+    mutable std::mutex choice_mutex_;
+    mutable std::optional<ShimChoice> shim_choice_;
     std::optional<Shim> shim_;
     std::optional<ContainerDirs> containers_;
 };

@@ -101,7 +101,7 @@ bundle::ContainerBundle LinuxRuntime::prepare_bundle(const bundle::Source& sourc
         const auto maps = env_.id_maps(options.userns);
         bundle::RunOptions named = options;
         if (named.id.empty()) named.id = make_container_id();
-        auto host = read_host_facts(named.id, maps, env_.shim().program());
+        auto host = read_host_facts(named.id, maps, env_.shim_choice().plain);
         host.cgroups_path.clear();  // whoever runs the bundle decides where
         return prepare(source, named, std::move(host), maps, bundle::RootfsMode::directory, absolute(destination),
                        progress, cancel);
@@ -137,7 +137,7 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
         };
         ContainerStart start;
         try {
-            auto bundle = prepare(source, named, read_host_facts(id, maps, shim.program()), maps,
+            auto bundle = prepare(source, named, read_host_facts(id, maps, env_.shim_choice().plain), maps,
                                   bundle::RootfsMode::overlay, dir, progress, cancel);
             start.stop_signal = std::move(bundle.stop_signal);
             start.warnings = std::move(bundle.warnings);

@@ -1,8 +1,6 @@
 #include "backends/linux/shim_program.hpp"
 
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/base/error.hpp"
@@ -16,22 +14,6 @@ namespace locald::backends {
 
 namespace {
 
-/// What tells one file from another and from its own later versions.
-std::string identity_of(const std::string& path) {
-    struct stat st {};
-    if (::stat(path.c_str(), &st) != 0) throw_errno(errno, "stat ", path);
-    return std::to_string(st.st_dev) + ":" + std::to_string(st.st_ino) + ":" + std::to_string(st.st_size) + ":" +
-           std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec) + " " + path + "\n";
-}
-
-std::string cached(const std::string& path) {
-    try {
-        return posix::read_file(path, 8192);
-    } catch (const Error&) {
-        return {};  // no cache is no error: the question is asked again
-    }
-}
-
 /// The shim's own line of error, as an Error of ours.
 [[noreturn]] void throw_answer(const host::Captured& answer, const std::string& what) {
     std::string_view line = trim(answer.err);
@@ -42,6 +24,28 @@ std::string cached(const std::string& path) {
 }
 
 }  // namespace
+
+std::string file_identity(const std::string& path) {
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0) throw_errno(errno, "stat ", path);
+    return std::to_string(st.st_dev) + ":" + std::to_string(st.st_ino) + ":" + std::to_string(st.st_size) + ":" +
+           std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec) + " " + path + "\n";
+}
+
+std::string read_cache(const std::string& path) {
+    try {
+        return posix::read_file(path, 16384);
+    } catch (const Error&) {
+        return {};  // no cache is no error: the question is asked again
+    }
+}
+
+void write_cache(const std::string& path, const std::string& text) {
+    try {
+        posix::replace_file_unsynced(path, text, 0600);
+    } catch (const Error&) {  // a read-only store only costs the question again
+    }
+}
 
 std::string find_program(const std::string& name, const std::string& given) {
     std::vector<std::string> places;
@@ -69,26 +73,17 @@ void Shim::ask_version() const {
     if (!answer.status.ok() || theirs != version) {
         throw Error(ErrorKind::unsupported,
                     "version of " + program_ + ": found " + json_quote(theirs) + ", need " + json_quote(version))
-            .with_remedy("install locald and locald-shim from the same build");
+            .with_remedy(program_.find("/libexec/locald/") != std::string::npos
+                             ? "sudo locald admin setup"
+                             : "install locald and locald-shim from the same build");
     }
 }
 
 void Shim::check_version(const std::string& cache_file) const {
-    const std::string known = identity_of(program_) + std::string(version) + "\n";
-    if (cached(cache_file) == known) return;
+    const std::string known = file_identity(program_) + std::string(version) + "\n";
+    if (read_cache(cache_file) == known) return;
     ask_version();
-    try {
-        posix::replace_file_unsynced(cache_file, known, 0600);
-    } catch (const Error&) {  // a read-only store only costs the question again
-    }
-}
-
-bool Shim::is_setuid() const {
-    struct stat st {};
-    struct statvfs fs {};
-    if (::geteuid() == 0 || ::stat(program_.c_str(), &st) != 0 || ::statvfs(program_.c_str(), &fs) != 0) return false;
-    const bool held_back = (fs.f_flag & ST_NOSUID) != 0 || ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-    return S_ISREG(st.st_mode) && st.st_uid == 0 && (st.st_mode & S_ISUID) != 0 && !held_back;
+    write_cache(cache_file, known);
 }
 
 posix::UniqueFd Shim::make_user_namespace(bool keep_id) const {

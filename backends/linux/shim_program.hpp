@@ -18,6 +18,12 @@ struct Programs {
 /// @throws Error(not_found) that lists the places looked at
 std::string find_program(const std::string& name, const std::string& given);
 
+/// What tells a file from another and from its own later versions: one line.
+std::string file_identity(const std::string& path);
+/// A small file with an answer that may be asked for again; empty when there is none.
+std::string read_cache(const std::string& path);
+void write_cache(const std::string& path, const std::string& text);
+
 /// Starts locald-shim. Every call of it goes through here.
 class Shim {
 public:
@@ -34,8 +40,6 @@ public:
     /// The same without the cache.
     void ask_version() const;
 
-    /// True when the file is root's with the setuid bit and in force: it then writes this caller's id maps.
-    bool is_setuid() const;
     /// A user namespace with the caller's ids, made by a setuid shim (`userns`).
     /// @throws Error with the shim's own line when it fails
     posix::UniqueFd make_user_namespace(bool keep_id) const;

@@ -78,9 +78,10 @@ void enable(const std::string& dir, const std::vector<std::string>& names, std::
 /// A controller that comes later brings limit files that no guard was written to. A subtree that is root's again is
 /// guarded and given anew at its user's next start (shim/start/subtree.c).
 void take_subtrees_back(const std::string& tree) {
+    const std::string above = tree + "/";
     for (const auto& name : directories_in(tree)) {
         if (!name.starts_with("user-")) continue;
-        const posix::UniqueFd dir(::open((tree + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        const posix::UniqueFd dir(::open((above + name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         if (dir && ::fchown(dir.get(), 0, 0) != 0) throw_errno(errno, "chown ", tree, "/", name);
     }
 }
@@ -93,8 +94,9 @@ std::string joined(const std::vector<std::string>& words) {
 
 /// Removes a tree of cgroups from the leaves up, with no name of the kernel's files touched.
 bool remove_tree_of_cgroups(const std::string& path) {
+    const std::string above = path + "/";
     for (const auto& name : directories_in(path)) {
-        if (!remove_tree_of_cgroups(path + "/" + name)) return false;
+        if (!remove_tree_of_cgroups(above + name)) return false;
     }
     return ::rmdir(path.c_str()) == 0 || errno == ENOENT;
 }

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <functional>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
@@ -57,13 +58,15 @@ struct FootholdEnd {
 
 /// As clone3 with CLONE_INTO_CGROUP, made by the foothold as our child. It makes one process.
 /// @return the pid, or -errno
-long clone_from_foothold(const clone_args& wanted, const std::function<void()>& body) {
+/// @param user_namespace  entered before; -1: none
+long clone_from_foothold(const clone_args& wanted, int user_namespace, const std::function<void()>& body) {
     clone_args args = wanted;
     args.flags |= CLONE_PARENT;  // of the foothold: ours
     args.exit_signal = 0;        // the foothold's own
     Birth birth{&body, {}};
     ::sigprocmask(SIG_SETMASK, nullptr, &birth.signals);
     locald_foothold& foothold = locald_rights.foothold;
+    foothold.user_namespace = user_namespace;
     foothold.args = &args;
     foothold.args_size = sizeof args;
     foothold.body = be_born;
@@ -84,7 +87,7 @@ Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup,
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = static_cast<__u64>(cgroup.get());
         if (locald_rights.foothold.pid > 0) {
-            const long pid = clone_from_foothold(args, body);
+            const long pid = clone_from_foothold(args, -1, body);
             if (pid > 0) {
                 spawned.pid = static_cast<pid_t>(pid);
                 spawned.process.reset(pidfd);
@@ -180,11 +183,39 @@ Spawned spawn_in_pid_namespace(const NamespacePlan& namespaces, const JoinedName
     return spawned;
 }
 
+/// Where the one namespace that is joined is the caller's user namespace and the foothold is there, it does both: a
+/// process less than with a helper of ours, and its copy of our memory.
+std::optional<Spawned> spawn_in_given_namespace(NamespacePlan& namespaces, const UniqueFd& cgroup,
+                                                const std::function<void()>& body) {
+    JoinedNamespace* const user = namespaces.joined.size() == 1 ? namespaces.joined.data() : nullptr;
+    if (locald_rights.foothold.pid <= 0 || !cgroup || user == nullptr || user->flag != CLONE_NEWUSER ||
+        namespaces.is_new(CLONE_NEWTIME)) {
+        return std::nullopt;
+    }
+    Spawned spawned;
+    int pidfd = -1;
+    clone_args args{};
+    args.flags = namespaces.clone_flags() | CLONE_PIDFD | CLONE_INTO_CGROUP;
+    args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    args.cgroup = static_cast<__u64>(cgroup.get());
+    user->entered = true;  // in the child's copy
+    const long pid = clone_from_foothold(args, user->fd.get(), body);
+    if (pid < 0) {
+        user->entered = false;
+        throw_errno(static_cast<int>(-pid), "make the container's process in ", user->type, " namespace ", user->path);
+    }
+    spawned.pid = static_cast<pid_t>(pid);
+    spawned.process.reset(pidfd);
+    spawned.born_in_cgroup = true;
+    return spawned;
+}
+
 }  // namespace
 
 Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
     const FootholdEnd end;
     try {
+        if (auto spawned = spawn_in_given_namespace(namespaces, cgroup.birth_place(), body)) return *std::move(spawned);
         if (namespaces.has(CLONE_NEWUSER) && !namespaces.joined.empty()) {
             return spawn_through_helper(
                 namespaces.clone_flags(), cgroup.birth_place(), [&] { enter_for(namespaces); }, body);

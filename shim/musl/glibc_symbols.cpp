@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdarg>
+#include <cstdint>
 #include <cstdio>
 
 extern "C" {
@@ -78,7 +79,9 @@ int _dl_find_object(void* /*address*/, struct dl_find_object* found) {
         *found = {};
         found->dlfo_map_start = const_cast<char*>(start);
         found->dlfo_map_end = _end;
-        found->dlfo_eh_frame = reinterpret_cast<void*>(header[i].p_vaddr);
+        // A position-independent program's addresses count from where it was loaded.
+        const std::uintptr_t base = __ehdr_start.e_type == ET_DYN ? reinterpret_cast<std::uintptr_t>(start) : 0;
+        found->dlfo_eh_frame = reinterpret_cast<void*>(base + header[i].p_vaddr);
         return 0;
     }
     return -1;

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
 #include <linux/time_types.h>
 #include <linux/wait.h>
 #include <signal.h>
@@ -31,7 +32,14 @@ void locald_stand_by(struct locald_foothold* foothold) {
         raw_call(SYS_futex, (long)&foothold->turn, FUTEX_WAIT, nobody_asked, 0, 0);
     }
     raw_set_thread_pointer(foothold->thread_pointer);
-    const long pid = raw_call(SYS_clone3, (long)foothold->args, (long)foothold->args_size, 0, 0, 0);
+    long pid = 0;
+    if (foothold->user_namespace >= 0) pid = raw_call(SYS_setns, foothold->user_namespace, CLONE_NEWUSER, 0, 0, 0);
+    if (pid < 0) {
+        foothold->result = pid;
+        set_turn(foothold, answered);
+        raw_call(SYS_exit_group, 0, 0, 0, 0, 0);
+    }
+    pid = raw_call(SYS_clone3, (long)foothold->args, (long)foothold->args_size, 0, 0, 0);
     if (pid == 0) {
         foothold->body(foothold->argument);
         raw_call(SYS_exit_group, 125, 0, 0, 0, 0);

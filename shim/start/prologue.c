@@ -105,7 +105,7 @@ struct capabilities {
 
 static long get_capabilities(struct capabilities* out) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2];
+    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
     const long result = raw_call(SYS_capget, (long)&header, (long)data, 0, 0, 0);
     for (int i = 0; i < 2; ++i) {
         out->effective[i] = data[i].effective;
@@ -288,8 +288,8 @@ static void give_up(void) {
     if (set_capabilities(0) != 0) die();
     raw_call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     raw_call(SYS_prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
-    unsigned u[3], g[3];
-    struct capabilities left;
+    unsigned u[3] = {0}, g[3] = {0};
+    struct capabilities left = {0};
     if (raw_call(SYS_getresuid, (long)&u[0], (long)&u[1], (long)&u[2], 0, 0) != 0) die();
     if (raw_call(SYS_getresgid, (long)&g[0], (long)&g[1], (long)&g[2], 0, 0) != 0) die();
     for (int i = 0; i < 3; ++i) {
@@ -373,7 +373,7 @@ static int write_in_proc(long pid, const char* file, const char* content, const 
     locald_add(&text, "/");
     locald_add(&text, file);
     const int proc = locald_open_directory(AT_FDCWD, "/proc", 0);
-    struct statfs fs;
+    struct statfs fs = {0};
     long result = -ENODEV;
     if (proc >= 0 && raw_call(SYS_fstatfs, proc, (long)&fs, 0, 0, 0) == 0 && fs.f_type == PROC_SUPER_MAGIC) {
         const int fd = locald_open(proc, path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
@@ -444,8 +444,8 @@ static int make_namespace(void) {
 // ---------------------------------------------------------------- the order of all this
 
 void locald_prologue(char** argv, char** envp) {
-    unsigned u[3], g[3];
-    struct capabilities have;
+    unsigned u[3] = {0}, g[3] = {0};
+    struct capabilities have = {0};
     if (raw_call(SYS_getresuid, (long)&u[0], (long)&u[1], (long)&u[2], 0, 0) != 0) die();
     if (raw_call(SYS_getresgid, (long)&g[0], (long)&g[1], (long)&g[2], 0, 0) != 0) die();
     if (get_capabilities(&have) != 0) die();

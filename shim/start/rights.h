@@ -17,9 +17,10 @@ enum locald_mode {
 /// A process in the caller's own cgroup subtree, where the kernel lets no ordinary user go from outside. It shares our
 /// memory and descriptors, has the caller's rights, and makes one process for us (birth.c).
 struct locald_foothold {
-    int pid;        ///< 0: there is none
-    uint32_t turn;  ///< futex: 0 nobody asked, 1 asked, 2 answered
-    void* args;     ///< struct clone_args of the process wanted
+    int pid;             ///< 0: there is none
+    uint32_t turn;       ///< futex: 0 nobody asked, 1 asked, 2 answered
+    int user_namespace;  ///< descriptor of the one to enter before; -1: none
+    void* args;          ///< struct clone_args of the process wanted
     uint64_t args_size;
     uintptr_t thread_pointer;  ///< the asking thread's, so that the child finds its C library
     void (*body)(void*);       ///< what the child runs; it never returns

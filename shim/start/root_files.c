@@ -65,6 +65,8 @@ int locald_open_directory(int dir, const char* path, uint64_t resolve) {
 }
 
 long locald_look(int fd, struct statx* st) {
+    st->stx_mode = 0;
+    st->stx_uid = UINT32_MAX;
     return raw_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_BASIC_STATS, (long)st);
 }
 

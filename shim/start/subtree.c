@@ -58,7 +58,7 @@ static int make_subtree(const struct caller* who, const char* mount_point, const
     const int v2 = *controller == 0;
     const int mount = locald_open_directory(AT_FDCWD, mount_point, 0);
     if (mount < 0) return -1;
-    struct statfs fs;
+    struct statfs fs = {0};
     struct statx st;
     int base = -1, dir = -1, place = -1;
     if (raw_call(SYS_fstatfs, mount, (long)&fs, 0, 0, 0) == 0 &&

@@ -8,12 +8,12 @@
 
 #include <cstdio>
 
-#include "backends/linux/environment.hpp"
+#include "backends/linux/admin/host_rules.hpp"
+#include "backends/linux/admin/root_files.hpp"
 #include "backends/linux/host_facts.hpp"
-#include "backends/linux/shim_program.hpp"
+#include "backends/linux/probe_parts.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
-#include "core/base/version.hpp"
 #include "core/host/directories.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/idmap.hpp"
@@ -25,11 +25,6 @@ namespace {
 
 using runtime::Finding;
 using Severity = runtime::Finding::Severity;
-
-std::string sysctl(const std::string& path) {
-    const posix::UniqueFd file = posix::open_if_exists(path, O_RDONLY);
-    return file ? std::string(trim(posix::read_all(file, path))) : std::string();
-}
 
 Finding kernel() {
     utsname name{};
@@ -43,8 +38,8 @@ Finding kernel() {
     return {"kernel.version", Severity::critical, shown + " is older than 5.14", "use a newer kernel"};
 }
 
-Finding user_namespaces() {
-    const bool root = ::geteuid() == 0;
+/// @param rights  of the shim; nothing when there is none
+Finding user_namespaces(const std::optional<ShimRights>& rights) {
     posix::IdMaps own;
     own.uids = {{0, ::geteuid(), 1}};
     own.gids = {{0, ::getegid(), 1}};
@@ -52,23 +47,28 @@ Finding user_namespaces() {
         posix::make_user_namespace(own);
         return {"userns.allowed", Severity::ok, "user namespaces can be made", {}};
     } catch (const Error& e) {
-        // Root needs none; a user can't run anything without.
         std::string remedy = e.remedy();
-        if (sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
-            remedy = "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0";
-        } else if (sysctl("/proc/sys/kernel/unprivileged_userns_clone") == "0") {
-            remedy = "sudo sysctl kernel.unprivileged_userns_clone=1";
-        } else if (sysctl("/proc/sys/user/max_user_namespaces") == "0") {
+        if (admin::nobody_makes_user_namespaces()) {
             remedy = "sudo sysctl user.max_user_namespaces=15000";
+        } else if (rights == ShimRights::setuid) {
+            return {"userns.allowed",
+                    Severity::note,
+                    "ordinary users make no user namespaces here; the setuid shim makes this user's",
+                    {}};
+        } else if (!admin::why_no_user_namespaces().empty()) {
+            remedy = "sudo locald admin setup --group GROUP";
         }
-        return {"userns.allowed", root ? Severity::note : Severity::critical, e.message(), remedy};
+        // Root needs none; a user can't run anything without.
+        const std::string why = admin::why_no_user_namespaces();
+        return {"userns.allowed", ::geteuid() == 0 ? Severity::note : Severity::critical,
+                e.message() + (why.empty() ? "" : ": " + why), remedy};
     }
 }
 
-Finding ids(const runtime::RuntimeChoice& choice) {
+Finding ids(const std::optional<ShimRights>& rights) {
     if (::geteuid() == 0) return {"ids.range", Severity::ok, "root maps no ids", {}};
-    const bool setuid = Environment(choice).has_setuid_shim();
-    const auto maps = posix::caller_id_maps(false, setuid ? posix::MapWriter::setuid_shim : posix::MapWriter::helpers);
+    const auto maps = posix::caller_id_maps(
+        false, rights == ShimRights::setuid ? posix::MapWriter::setuid_shim : posix::MapWriter::helpers);
     if (!maps.full) {
         return {"ids.range", Severity::warning,
                 "only one id is mapped: files of an image lose their owners and its service users can't be used",
@@ -88,7 +88,7 @@ Finding cgroups() {
         return {"cgroup.v2", Severity::warning, "no cgroup hierarchy is mounted on /sys/fs/cgroup: limits are refused",
                 "mount -t cgroup2 cgroup2 /sys/fs/cgroup"};
     }
-    const std::string controllers = pure ? sysctl("/sys/fs/cgroup/cgroup.controllers") : std::string();
+    const std::string controllers = pure ? admin::kernel_text("/sys/fs/cgroup/cgroup.controllers") : std::string();
     return {"cgroup.v2",
             pure ? Severity::ok : Severity::note,
             pure     ? "cgroup v2 with controllers: " + (controllers.empty() ? std::string("none") : controllers)
@@ -97,30 +97,15 @@ Finding cgroups() {
             {}};
 }
 
-Finding cgroup_place() {
+Finding cgroup_place(const std::optional<ShimRights>& rights) {
+    if (rights == ShimRights::setuid) {
+        return {"cgroup.root_ready", Severity::ok, "the setuid shim makes this user's cgroups", {}};
+    }
     if (!cgroups_path_for("x").empty()) {
         return {"cgroup.root_ready", Severity::ok, "this user can make cgroups for containers", {}};
     }
     return {"cgroup.root_ready", Severity::note,
-            "this user owns no cgroup, so --memory, --cpus and --pids-limit are refused", "run as root to use limits"};
-}
-
-Finding shim(const runtime::RuntimeChoice& choice) {
-    try {
-        const Shim found(find_program("locald-shim", choice.shim), "/");
-        const auto answer = host::run_and_capture([&] {
-            host::ChildOptions options;
-            options.argv = {found.program(), "--shim-version"};
-            return options;
-        }());
-        const std::string theirs(trim(answer.out));
-        if (theirs == version) return {"shim.version", Severity::ok, found.program() + " " + theirs, {}};
-        return {"shim.version", Severity::critical,
-                found.program() + " is version " + json_quote(theirs) + ", this is " + std::string(version),
-                "install locald and locald-shim from the same build"};
-    } catch (const Error& e) {
-        return {"shim.present", Severity::critical, e.message(), e.remedy()};
-    }
+            "this user owns no cgroup, so --memory, --cpus and --pids-limit are refused", "sudo locald admin setup"};
 }
 
 Finding store(const runtime::RuntimeChoice& choice) {
@@ -146,8 +131,19 @@ Finding store(const runtime::RuntimeChoice& choice) {
 runtime::ProbeReport probe_host(const runtime::RuntimeChoice& choice) {
     runtime::ProbeReport report;
     report.backend = "linux";
-    report.findings = {kernel(),       user_namespaces(), ids(choice),  cgroups(),
-                       cgroup_place(), shim(choice),      store(choice)};
+    const ShimFindings shim = shim_findings(choice);
+    const auto add = [&](const auto& more) { report.findings.insert(report.findings.end(), more.begin(), more.end()); };
+    report.findings = {kernel(), user_namespaces(shim.rights)};
+    add(security_module_findings(shim.rights));
+    report.findings.push_back(ids(shim.rights));
+    add(directory_user_findings());
+    report.findings.push_back(cgroups());
+    report.findings.push_back(cgroup_place(shim.rights));
+    add(controller_findings(shim.rights));
+    add(shim.findings);
+    report.findings.push_back(store(choice));
+    report.findings.push_back(
+        {"network.helper", Severity::ok, "containers have the host's network or none, so no helper is needed", {}});
     report.usable = true;
     for (const auto& finding : report.findings) {
         if (finding.severity == Severity::critical) report.usable = false;

@@ -82,8 +82,14 @@ constexpr std::array commands{
             "rights. What containers still use stays, and is named. Lines in /etc/subuid and /etc/subgid stay: files "
             "may have their ids.",
             "", make_admin_remove},
-    Command{"doctor", "Look at everything a container needs and say what is missing", "", 0, 0, false,
-            "Changes nothing. Exit status 1 when containers cannot run.", "", make_doctor},
+    Command{
+        "doctor", "Look at everything a container needs and say what is missing", "", 0, 0, false,
+        "Looks at the kernel, user namespaces, AppArmor and SELinux, ids, cgroups, the shim (which file, with which "
+        "rights and why), the image store and the network, and says what to type. Changes nothing.\n"
+        "\n"
+        "Exit status by the worst finding: 0 when all is well, also with notes and warnings, which take something "
+        "away; 1 when something critical is wrong and containers cannot run.",
+        "", make_doctor},
     Command{"version", "Show the version", "", 0, 0, false, "", "", make_version},
 };
 

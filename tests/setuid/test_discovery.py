@@ -8,7 +8,9 @@ from tests.setuid.test_setup import SetupCase
 HIDE = "for name in newuidmap newgidmap; do [ -e /usr/bin/$name ] && mount --bind /dev/null /usr/bin/$name; done"
 
 
-class Discovery(SetupCase):
+class InstalledCase(SetupCase):
+    """`locald` in DIR/usr/bin, and an installed shim below DIR/usr when a test has set one up."""
+
     def setUp(self):
         super().setUp()
         self.prefix.mkdir(mode=0o755)
@@ -20,20 +22,22 @@ class Discovery(SetupCase):
             path.mkdir(mode=0o700)
             os.chown(path, self.who.uid, self.who.gid)
 
+    def build_another(self):
+        with open(self.bin / "locald-shim", "ab") as file:
+            file.write(b"another build")
+
     def as_user(self, *words, options="--clear-groups", before="true"):
         """`locald WORD…` of the user's in the private view, where newuidmap is out of sight: only a setuid shim maps his ranges."""
         return self.host(f"{HIDE}; {before}; cd {self.home}; exec setpriv --reuid={self.who.uid} --regid={self.who.gid} {options} -- $L {' '.join(words)}",
                          variables={"HOME": str(self.home), "XDG_DATA_HOME": str(self.home / "data"), "XDG_RUNTIME_DIR": str(self.home / "run")})
 
+
+class Discovery(InstalledCase):
     def run_hello(self, **kwargs):
         done = self.as_user("container", "run", "--rm", "locald/hello", **kwargs)
         self.assertEqual(done.code, 0, done)
         first, count = self.who.ranges()[0]
         return done, f"1 to {count} are {first} to {first + count - 1} outside" in done.text
-
-    def build_another(self):
-        with open(self.bin / "locald-shim", "ab") as file:
-            file.write(b"another build")
 
     def test_the_installed_one_of_the_same_build_is_used(self):
         self.assert_ok(self.setup())

@@ -1,0 +1,105 @@
+"""`locald doctor` beside an installed shim: which file, which rights, why no more, and what to type."""
+
+import json
+import os
+
+from tests.setuid.test_discovery import InstalledCase
+from tests.setuid.test_setup import HostsThatForbidNamespaces
+
+
+class Doctor(InstalledCase):
+    def doctor(self, code=0, **kwargs):
+        """id → (severity, summary, what to type)"""
+        done = self.as_user("doctor", "--json", **kwargs)
+        self.assertEqual(done.code, code, done)
+        found = json.loads(done.text)
+        remedies = {problem["id"]: problem["remediation"] for problem in found["problems"]}
+        return {check["id"]: (check["severity"], check["summary"], " ".join(remedies.get(check["id"], []))) for check in found["checks"]}
+
+    def assert_rootless(self, severity, why, remedy="", **kwargs):
+        found = self.doctor(**kwargs)["shim.rights"]
+        self.assertEqual(found[0], severity, found)
+        self.assertIn(f"{self.bin}/locald-shim runs with this user's own rights", found[1])
+        self.assertRegex(found[1], why)
+        self.assertIn(remedy, found[2])
+
+    def test_the_installed_one(self):
+        self.assert_ok(self.setup())
+        found = self.doctor()
+        self.assertEqual(found["shim.rights"][0], "ok", found)
+        self.assertIn(f"{self.stable} runs by root's setuid bit", found["shim.rights"][1])
+        self.assertEqual(found["cgroup.root_ready"][0], "ok")
+        self.assertEqual(found["ids.range"][:2], ("ok", f"{1 + self.who.ranges()[0][1]} user ids are mapped"))
+        self.assertEqual(list((self.home / "data").iterdir()), [], "it writes nothing")
+
+    def test_none_is_installed(self):
+        self.assert_rootless("note", "none is installed", "sudo locald admin setup")
+        self.assertEqual(self.doctor()["cgroup.root_ready"][2], "sudo locald admin setup")
+
+    def test_one_of_another_build(self):
+        self.assert_ok(self.setup())
+        self.build_another()
+        self.assert_rootless("warning", f"{self.stable} is not used: it is not of the same build", "sudo locald admin setup")
+
+    def test_one_that_others_can_exchange(self):
+        self.assert_ok(self.setup())
+        self.base.chmod(0o777)
+        self.assert_rootless("warning", f"{self.base} may be written by others than root", "sudo locald admin setup")
+        self.base.chmod(0o755)
+        os.chown(self.stable, self.who.uid, 0)
+        self.stable.chmod(0o4755)
+        self.assert_rootless("warning", f"it belongs to user {self.who.uid} and not to root", "sudo locald admin setup")
+
+    def test_one_that_is_a_link(self):
+        self.assert_ok(self.setup())
+        self.stable.unlink()
+        self.stable.symlink_to(next(self.base.glob("*/locald-shim")))
+        self.assert_rootless("warning", "it is a symbolic link", "sudo locald admin setup")
+
+    def test_one_for_a_group(self):
+        self.assert_ok(self.setup("--group", "shadow"))
+        self.assert_rootless("note", "this user may not execute it", "usermod -aG")
+
+    def test_a_mount_without_setuid(self):
+        self.assert_ok(self.setup())
+        self.assert_rootless("note", "it is on a mount with nosuid", before="mount --bind $P/libexec $P/libexec; mount -o remount,bind,nosuid $P/libexec")
+
+    def test_no_new_privileges(self):
+        self.assert_ok(self.setup())
+        self.assert_rootless("note", "no_new_privs is set", options="--clear-groups --no-new-privs")
+
+    def test_a_setuid_file_that_its_user_can_exchange(self):
+        beside = self.bin / "locald-shim"
+        os.chown(beside, 0, 0)
+        beside.chmod(0o4755)
+        os.chown(self.bin, self.who.uid, 0)
+        found = self.doctor()["shim.exposed"]
+        self.assertEqual((found[0], found[2]), ("warning", f"sudo chmod u-s {beside}"))
+
+    def test_no_shim_at_all_is_critical(self):
+        (self.bin / "locald-shim").unlink()
+        self.assertEqual(self.doctor(code=1)["shim.present"][0], "critical")
+
+    def test_a_user_of_a_directory_has_his_ranges_by_number(self):
+        self.who = Somebody(self.who)
+        found = self.doctor(before=f"chown -R 1234567 {self.home}")["ids.directory"]
+        self.assertEqual((found[0], found[2]), ("warning", "sudo locald admin setup --write-subids"))
+        found = self.doctor(before="echo 1234567:700000000:65536 | tee -a /etc/subuid >>/etc/subgid")["ids.directory"]
+        self.assertEqual(found[0], "ok")
+
+    def test_apparmor_that_restricts_namespaces(self):
+        before = (HostsThatForbidNamespaces.RULES["kernel.apparmor_restrict_unprivileged_userns=1"] + "; mkdir -p /run/module/apparmor/parameters; "
+                  "echo Y >/run/module/apparmor/parameters/enabled; mount --bind /run/module /sys/module")
+        found = self.doctor(before=before)["lsm.apparmor"]
+        self.assertEqual((found[0], found[2]), ("warning", "sudo locald admin setup --group GROUP"))
+        found = self.doctor(before=before.replace("echo 1", "echo 0"))["lsm.apparmor"]
+        self.assertEqual(found[0], "ok")
+
+
+class Somebody:
+    """An account that /etc/passwd does not have."""
+
+    uid = gid = 1234567
+
+    def __init__(self, who):
+        self.home = who.home

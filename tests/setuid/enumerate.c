@@ -1,5 +1,6 @@
-// Tries what a namespace's root could try, one line an attempt: its name, and the kernel's answer. The same program runs in
-// `unshare -Ur` and in a container of the setuid shim; what differs is what the shim gives beyond such a namespace.
+// Tries what a namespace's root could try, one line an attempt: its name, and the kernel's answer. The same program
+// runs in `unshare -Ur` and in a container of the setuid shim; what differs is what the shim gives beyond such a
+// namespace.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -32,10 +33,11 @@ static void tell(const char* name, const char* what, long result) {
 }
 
 static void try_mounts(void) {
-    static const char* const types[] = {"proc",     "sysfs",      "tmpfs",  "ramfs",   "devpts",      "mqueue",   "cgroup",    "cgroup2",
-                                        "ext4",     "xfs",        "squashfs", "fuse",  "binfmt_misc", "bpf",      "debugfs",   "tracefs",
-                                        "securityfs", "configfs", "hugetlbfs", "devtmpfs", "pstore",  "efivarfs", "autofs",    "nfs",
-                                        "overlay",  "erofs",      "9p",     "no-such-file-system"};
+    static const char* const types[] = {
+        "proc",     "sysfs",   "tmpfs",      "ramfs",    "devpts",    "mqueue",      "cgroup",
+        "cgroup2",  "ext4",    "xfs",        "squashfs", "fuse",      "binfmt_misc", "bpf",
+        "debugfs",  "tracefs", "securityfs", "configfs", "hugetlbfs", "devtmpfs",    "pstore",
+        "efivarfs", "autofs",  "nfs",        "overlay",  "erofs",     "9p",          "no-such-file-system"};
     for (size_t i = 0; i < sizeof types / sizeof *types; ++i) {
         const char* data = strcmp(types[i], "overlay") == 0 ? "lowerdir=/etc:/usr" : NULL;
         const char* source = strcmp(types[i], "ext4") == 0 || strcmp(types[i], "xfs") == 0 ? "/dev/vda" : "none";
@@ -51,8 +53,9 @@ static void try_mounts(void) {
 }
 
 static void try_files(void) {
-    static const char* const paths[] = {"/dev/mem",  "/dev/kmsg", "/dev/vda", "/dev/null", "/etc/shadow", "/root", "/proc/kcore", "/proc/1/mem",
-                                        "/proc/kallsyms", "/sys/kernel/debug", "/dev/fuse", "/dev/net/tun", "/dev/kvm"};
+    static const char* const paths[] = {
+        "/dev/mem",    "/dev/kmsg",      "/dev/vda",          "/dev/null", "/etc/shadow",  "/root",   "/proc/kcore",
+        "/proc/1/mem", "/proc/kallsyms", "/sys/kernel/debug", "/dev/fuse", "/dev/net/tun", "/dev/kvm"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; ++i) {
         tell("open to read", paths[i], open(paths[i], O_RDONLY));
         tell("open to write", paths[i], open(paths[i], O_WRONLY));
@@ -62,8 +65,9 @@ static void try_files(void) {
     tell("mknod", "c 1 1", mknod(name, S_IFCHR | 0600, makedev(1, 1)));
     tell("mknod", "b 254 0", mknod(name, S_IFBLK | 0600, makedev(254, 0)));
     tell("mknod", "c 0 0", mknod(name, S_IFCHR | 0600, makedev(0, 0)));
-    static const char* const values[] = {"kernel/core_pattern", "kernel/modprobe", "vm/overcommit_memory", "user/max_user_namespaces",
-                                         "kernel/printk", "fs/suid_dumpable", "net/ipv4/ip_forward", "kernel/hostname"};
+    static const char* const values[] = {"kernel/core_pattern",      "kernel/modprobe", "vm/overcommit_memory",
+                                         "user/max_user_namespaces", "kernel/printk",   "fs/suid_dumpable",
+                                         "net/ipv4/ip_forward",      "kernel/hostname"};
     for (size_t i = 0; i < sizeof values / sizeof *values; ++i) {
         snprintf(name, sizeof name, "/proc/sys/%s", values[i]);
         tell("sysctl", values[i], open(name, O_WRONLY));

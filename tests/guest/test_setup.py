@@ -39,26 +39,18 @@ class Setup(GuestCase):
         (place / "config.json").write_text(json.dumps(spec))
         return self.as_user("bundle", "run", "--bundle", place, "--id", name)
 
-    def test_the_service_hands_every_controller_on_that_it_has(self):
+    def test_its_users_have_limits_and_removing_it_leaves_nothing(self):
+        # One test: each setup takes the emulated machine ten seconds.
         self.assertLessEqual({"memory", "pids", "cpu", "io", "cpuset"}, set(self.enabled()))
         mount = next(line for line in Path("/proc/mounts").read_text().splitlines() if " /run/locald " in line)
         self.assertRegex(mount, "tmpfs rw,nosuid,nodev,noexec.*size=65536k,nr_inodes=65536")
-
-    def test_a_second_run_changes_nothing(self):
         self.assertIn("All is as it should be", self.setup())
-
-    def test_a_users_containers_stand_below_it_and_have_limits(self):
-        self.enabled()
         done = self.run_by_the_user("cat /proc/self/cgroup; exec tail /dev/zero", {"memory": {"limit": 24 << 20, "swap": 24 << 20}})
         self.assertEqual((done.returncode, done.stdout), (137, "0::/\n"), done)
         guards = SERVICE / f"user-{UID}"
         self.assertLessEqual(int(read(guards / "pids.max")), 32768)
         self.assertEqual(guards.joinpath("memory.max").stat().st_uid, 0)
         self.assertEqual(guards.stat().st_uid, UID)
-
-    def test_removing_leaves_nothing(self):
-        self.enabled()
-        self.assertEqual(self.run_by_the_user("true", {}).returncode, 0)
         done = run([HERE / "locald", "admin", "remove"])
         self.assertEqual((done.returncode, done.stderr), (0, ""), done)
         left = [path for path in (INSTALLED, SERVICE, *UNITS) if path.exists()]

@@ -4,7 +4,8 @@ import json
 import os
 
 from tests.setuid.test_discovery import InstalledCase
-from tests.setuid.test_setup import HostsThatForbidNamespaces
+from tests.setuid.test_setup import load_tests  # noqa: F401  (unittest's)
+from tests.setuid.test_setup import HostsThatForbidNamespaces as Forbid
 
 
 class Doctor(InstalledCase):
@@ -88,7 +89,7 @@ class Doctor(InstalledCase):
         self.assertEqual(found[0], "ok")
 
     def test_apparmor_that_restricts_namespaces(self):
-        before = (HostsThatForbidNamespaces.RULES["kernel.apparmor_restrict_unprivileged_userns=1"] + "; mkdir -p /run/module/apparmor/parameters; "
+        before = (Forbid.RULES["kernel.apparmor_restrict_unprivileged_userns=1"] + "; mkdir -p /run/module/apparmor/parameters; "
                   "echo Y >/run/module/apparmor/parameters/enabled; mount --bind /run/module /sys/module")
         found = self.doctor(before=before)["lsm.apparmor"]
         self.assertEqual((found[0], found[2]), ("warning", "sudo locald admin setup --group GROUP"))

@@ -33,13 +33,13 @@ std::string apparmor_profile(const std::string& base) {
 
 bool nobody_makes_user_namespaces() { return kernel_text(most_namespaces) == "0"; }
 
-std::string why_no_user_namespaces() {
+std::string why_no_user_namespaces(bool but_for_number) {
     const std::string what = "this host lets no ordinary user make a user namespace (";
     if (kernel_text("/proc/sys/kernel/unprivileged_userns_clone") == "0") {
         return what + "kernel.unprivileged_userns_clone=0)";
     }
     if (apparmor_restricts()) return what + "kernel.apparmor_restrict_unprivileged_userns=1)";
-    if (nobody_makes_user_namespaces()) return what + "user.max_user_namespaces=0)";
+    if (!but_for_number && nobody_makes_user_namespaces()) return what + "user.max_user_namespaces=0)";
     return {};
 }
 

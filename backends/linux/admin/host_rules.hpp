@@ -7,7 +7,8 @@
 namespace locald::backends::admin {
 
 /// Why an ordinary user cannot make a user namespace here, by the rule's name; empty when he can.
-std::string why_no_user_namespaces();
+/// @param but_for_number  as if user.max_user_namespaces were not 0
+std::string why_no_user_namespaces(bool but_for_number = false);
 /// The same for root as well: no setuid shim helps then.
 bool nobody_makes_user_namespaces();
 

@@ -79,11 +79,11 @@ void LinuxSetup::set_up(const runtime::SetupOptions& options, const runtime::Set
     settle();
     const Work work(options, options.dry_run ? Work::Deed::promise : Work::Deed::act, sink);
     // A dry pass over what can be refused comes first, so that a refusal has changed nothing.
-    const std::string forbidden = options.max_user_namespaces.empty() ? admin::why_no_user_namespaces() : std::string();
+    const std::string forbidden = admin::why_no_user_namespaces(!options.max_user_namespaces.empty());
     if (work.acts()) admin::see_to_shim(Work(options, Work::Deed::promise, [](const auto&) {}), source, forbidden);
     const auto held = lock(work);
     admin::see_to_max_user_namespaces(work);
-    admin::see_to_shim(work, source, options.dry_run ? forbidden : admin::why_no_user_namespaces());
+    admin::see_to_shim(work, source, forbidden);
     admin::see_to_apparmor(work);
     admin::see_to_selinux(work);
     if (admin::has_systemd()) {
@@ -103,6 +103,10 @@ void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::Set
         try {
             body();
         } catch (const Error& e) {
+            if (e.os_errno() == EACCES && ::geteuid() != 0) {
+                work.note(id, "this user may not look: " + e.message(), "sudo locald admin status");
+                return;
+            }
             sink({id, runtime::SetupStep::State::missing, e.message(), e.remedy()});
         }
     };

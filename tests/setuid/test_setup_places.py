@@ -1,0 +1,81 @@
+"""What `locald admin setup` does beside the shim: cgroups, and the ranges of directory users."""
+
+import os
+import subprocess
+
+from tests.setuid.test_setup import SetupCase, load_tests  # noqa: F401  (unittest's)
+
+
+class Cgroups(SetupCase):
+    """Below a cgroup of version 2 of our own, which the private view has as its whole tree."""
+
+    def setUp(self):
+        super().setUp()
+        mount = next((path for path in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified") if os.path.exists(f"{path}/cgroup.subtree_control")), None)
+        self.assertIsNotNone(mount)
+        self.root = f"{mount}/locald-setup-{os.getpid()}"
+        os.mkdir(self.root)
+        self.addCleanup(subprocess.run, ["find", self.root, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=False)
+        with open(f"{self.root}/cgroup.controllers", encoding="utf-8") as file:
+            self.controllers = [name for name in file.read().split() if name in ("memory", "pids", "cpu", "io", "cpuset", "hugetlb")]
+
+    def test_users_have_every_controller_that_there_is(self):
+        done = self.setup("; cat /sys/fs/cgroup/locald/cgroup.subtree_control", variables={"CGROUPS": self.root})
+        self.assertEqual(set(self.controllers), set(self.assert_ok(done).splitlines()[-1].split() if self.controllers else []))
+        self.assertEqual(os.stat(f"{self.root}/locald").st_uid, 0)
+
+    def test_a_subtree_from_before_is_guarded_anew(self):
+        if not self.controllers:
+            self.skipTest("version 2 has no controller here")
+        subtree = f"{self.root}/locald/user-{self.who.uid}"
+        os.makedirs(subtree)
+        os.chown(subtree, self.who.uid, self.who.gid)
+        self.assert_ok(self.setup(variables={"CGROUPS": self.root}))
+        self.assertEqual(os.stat(subtree).st_uid, 0)
+        os.chown(subtree, self.who.uid, self.who.gid)
+        self.assert_ok(self.setup(variables={"CGROUPS": self.root}))
+        self.assertEqual(os.stat(subtree).st_uid, self.who.uid)
+
+    def test_removing_takes_empty_cgroups_and_names_those_in_use(self):
+        self.assert_ok(self.setup(variables={"CGROUPS": self.root}))
+        os.mkdir(f"{self.root}/locald/user-4711")
+        process = subprocess.Popen(["sleep", "60"])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        with open(f"{self.root}/locald/user-4711/cgroup.procs", "w", encoding="utf-8") as file:
+            file.write(str(process.pid))
+        done = self.host("$L admin remove --prefix $P", variables={"CGROUPS": self.root})
+        self.assertIn("it stays", self.assert_ok(done))
+        process.kill()
+        process.wait()
+        self.assert_ok(self.host("$L admin remove --prefix $P", variables={"CGROUPS": self.root}))
+        self.assertFalse(os.path.exists(f"{self.root}/locald"))
+
+
+class DirectoryUsers(SetupCase):
+    SUDO = {"SUDO_USER": "somebody@example.org", "SUDO_UID": "1234567"}
+
+    def test_the_lines_are_named_and_not_written(self):
+        done = self.setup("; cmp /etc/subuid $ETC/subuid && cmp /etc/subgid $ETC/subgid && echo same", variables=self.SUDO)
+        self.assertRegex(self.assert_ok(done), r"echo 1234567:\d+:65536 \| sudo tee -a /etc/subuid")
+        self.assertRegex(done.text, r"echo 1234567:\d+:65536 \| sudo tee -a /etc/subgid")
+        self.assertTrue(done.text.endswith("same\n"), done)
+
+    def test_they_are_written_when_that_is_asked_for_and_the_rest_of_the_files_stays(self):
+        done = self.setup("--write-subids; stat -c %a /etc/subuid; diff $ETC/subuid /etc/subuid; diff $ETC/subgid /etc/subgid; "
+                          "$L admin setup --prefix $P --write-subids; ls /etc | grep -c 'sub[ug]id[.]'",
+                          before="chmod 640 /etc/subuid", variables=self.SUDO)
+        self.assertEqual(len([line for line in done.text.splitlines() if line.startswith("> 1234567:")]), 2, done)
+        self.assertFalse([line for line in done.text.splitlines() if line.startswith("< ")], done)
+        self.assertIn("\n640\n", done.text)
+        self.assertIn("All is as it should be", done.text)
+        self.assertTrue(done.text.endswith("\n0\n"), done)
+        first = int(done.text.split("> 1234567:")[1].split(":")[0])
+        with open("/etc/subuid", encoding="utf-8") as file:
+            taken = [line.split(":") for line in file.read().splitlines() if line.count(":") == 2]
+        self.assertTrue(all(int(start) + int(count) <= first for _, start, count in taken))
+
+    def test_another_program_that_writes_them_is_waited_for_by_whoever_typed_it(self):
+        done = self.setup("--write-subids", before="echo 1 >/etc/subuid.lock", variables=self.SUDO)
+        self.assertEqual(done.code, 125, done)
+        self.assertIn("/etc/subuid.lock", done.errors)

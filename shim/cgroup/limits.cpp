@@ -176,6 +176,12 @@ void v2_unified(List& list, const oci::Resources& resources) {
         if (file.empty() || file.find('/') != std::string::npos || file.find('\0') != std::string::npos) {
             refuse("unified", "unified resource " + json_quote(file) + " must be a file name (no slashes)");
         }
+        for (const char* acting : {"cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "cgroup.type"}) {
+            if (file != acting) continue;
+            refuse("unified", "unified resource " + json_quote(file) +
+                                  " is no limit: writing to it moves, ends or stops processes, also others than the "
+                                  "container's");
+        }
         const std::string owner = file.substr(0, file.find('.'));
         for (const auto line : split(text, '\n')) {
             if (line.empty() && text.find('\n') != std::string::npos) continue;

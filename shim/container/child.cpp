@@ -326,6 +326,7 @@ void container_main(ChildPlan& plan, UniqueFd& sync) {
         try {
             Child(plan, sync).run();
         } catch (const Error& e) {
+            plan.executing.fail(e.os_errno() != 0 ? e.os_errno() : EIO);
             send_error(sync, e);
         } catch (const std::exception& e) {
             send_error(sync, Error(ErrorKind::system, e.what()));
@@ -333,7 +334,7 @@ void container_main(ChildPlan& plan, UniqueFd& sync) {
     } catch (...) {
         // The parent is gone; nobody is left to tell.
     }
-    ::_exit(125);
+    end_process(125);
 }
 
 }  // namespace locald::shim

@@ -343,7 +343,9 @@ void Container::on_message() {
     Message message;
     if (!receive(sync_, message)) {
         sync_.reset();
-        if (executing_.is_set() && !failure_) {
+        if (executing_.is_set() && executing_.error() != 0 && !failure_) {
+            failure_ = silenced_error(spec_.process ? spec_.process->args.front() : "", executing_.error());
+        } else if (executing_.is_set() && !failure_) {
             on_running();
         }
         // Else it ended without a word; reap() finds out how.
@@ -401,6 +403,7 @@ Ending Container::reap() {
         std::string text = "the container's first process ended while it was being set up";
         if (ending.signal != 0) text += ": killed by signal " + std::to_string(ending.signal);
         failure_.emplace(ErrorKind::lost, text);
+        failure_->with_remedy(remedy_for_lost_process(ending.signal));
     }
     return ending;
 }

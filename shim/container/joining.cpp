@@ -83,6 +83,7 @@ void joining_main(JoinPlan& plan, const UniqueFd& sync) {
         try {
             join(plan, sync);
         } catch (const Error& e) {
+            plan.executing.fail(e.os_errno() != 0 ? e.os_errno() : EIO);
             send_error(sync, e);
         } catch (const std::exception& e) {
             send_error(sync, Error(ErrorKind::system, e.what()));
@@ -90,7 +91,7 @@ void joining_main(JoinPlan& plan, const UniqueFd& sync) {
     } catch (...) {
         // The parent is gone; nobody is left to tell.
     }
-    ::_exit(255);
+    end_process(255);
 }
 
 }  // namespace locald::shim

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/base/sync.hpp"
 #include "shim/start/birth.h"
@@ -241,6 +242,21 @@ Spawned spawn_beside(const UniqueFd& first, std::uint64_t flags, const UniqueFd&
     if ((flags & CLONE_NEWUSER) != 0) return spawn_through_helper(0, cgroup, enter, body);
     enter();
     return clone_into(0, SIGCHLD, cgroup, body);
+}
+
+std::string remedy_for_lost_process(int signal) {
+    if (signal == SIGKILL) {
+        return "a memory limit that is reached does this, or `kill` from elsewhere; and Linux 6.14 and newer kills "
+               "what is "
+               "made from a cgroup in whose cgroup.kill something was once written: start from another cgroup then";
+    }
+    return "a seccomp filter that forbids what the start needs (setresuid, capset, execve, exit) does this";
+}
+
+Error silenced_error(const std::string& program, int err) {
+    return Error(err == ENOENT ? ErrorKind::command_not_found : ErrorKind::not_executable,
+                 "exec: " + json_quote(program) + ": " + errno_text(err), err)
+        .with_remedy("linux.seccomp forbids to say more: allow execve, sendmsg and exit_group to the program");
 }
 
 HostPlace::HostPlace(std::uint64_t flags) {

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
+#include "core/base/error.hpp"
 #include "core/posix/unique_fd.hpp"
 #include "shim/cgroup/cgroup.hpp"
 #include "shim/namespaces/namespaces.hpp"
@@ -28,6 +30,11 @@ Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::functi
 /// This process joins them too, all but a user namespace; HostPlace takes it back.
 Spawned spawn_beside(const posix::UniqueFd& first, std::uint64_t flags, const posix::UniqueFd& cgroup,
                      const std::function<void()>& body);
+
+/// Why a first process may end without a word.
+std::string remedy_for_lost_process(int signal);
+/// The error of an execve whose process could not say it, because its seccomp filter forbids the calls for that.
+Error silenced_error(const std::string& program, int err);
 
 /// Where this process is among the host's files, to come back to after spawn_beside() with these flags.
 class HostPlace {

@@ -395,7 +395,11 @@ oci::State state_now(const UniqueFd& root, const std::string& id) {
 
 std::vector<std::string> list_ids(const UniqueFd& root) {
     auto ids = names_in(root);
-    std::erase_if(ids, [](const std::string& name) { return !is_container_id(name); });
+    std::erase_if(ids, [&](const std::string& name) {
+        struct stat st {};
+        return !is_container_id(name) || ::fstatat(root.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+               !S_ISDIR(st.st_mode);
+    });
     std::sort(ids.begin(), ids.end());
     return ids;
 }

@@ -29,6 +29,8 @@ std::string read_some(const char* path, std::size_t most, int extra_flags) {
     const posix::UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | extra_flags));
     struct stat st {};
     if (!file || ::fstat(file.get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
+    // No more than there is: the program's own limits of memory hold already.
+    most = std::min<std::size_t>(most, static_cast<std::size_t>(std::max<off_t>(st.st_size, 0)));
     std::string text(most, '\0');
     std::size_t have = 0;
     while (have < most) {

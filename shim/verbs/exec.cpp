@@ -77,7 +77,11 @@ private:
     }
 
     void connect_console() {
-        if (!options_.console_socket.empty() && process_.terminal) {
+        if (!options_.console_socket.empty() && !process_.terminal) {
+            throw Error(ErrorKind::invalid, "cannot use console socket if runc will not detach or allocate tty")
+                .with_remedy("give -t, or leave --console-socket out");
+        }
+        if (!options_.console_socket.empty()) {
             console_ = connect_to(options_.console_socket, "--console-socket");
         } else if (process_.terminal && options_.detach) {
             throw Error(ErrorKind::invalid, "cannot allocate tty if runc will detach without setting console socket")
@@ -166,8 +170,9 @@ private:
         }
         if (!executing_.is_set()) {
             throw Error(ErrorKind::lost, "the process ended while it was joining the container")
-                .with_remedy("a memory limit that is reached, or `kill` from elsewhere, does this");
+                .with_remedy(remedy_for_lost_process(SIGKILL));
         }
+        if (executing_.error() != 0) throw silenced_error(process_.args.front(), executing_.error());
     }
 
     void tell_engine(const HostPlace& host) const {

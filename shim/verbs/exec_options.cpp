@@ -118,7 +118,18 @@ oci::Process exec_process(const ExecOptions& options, const std::optional<oci::P
     process.console_size.reset();
     if (!options.cwd.empty()) process.cwd = options.cwd;
     if (process.cwd.empty()) process.cwd = "/";
-    process.env.insert(process.env.end(), options.env.begin(), options.env.end());
+    for (const auto& entry : options.env) {
+        const auto equals = entry.find('=');
+        if (equals == std::string::npos) {
+            throw Error(ErrorKind::invalid,
+                        "--env " + json_quote(entry) + ": invalid environment variable: missing '='");
+        }
+        if (equals == 0) {
+            throw Error(ErrorKind::invalid,
+                        "--env " + json_quote(entry) + ": invalid environment variable: name cannot be empty");
+        }
+        process.env.push_back(entry);
+    }
     if (!options.user.empty()) parse_exec_user(options.user, process.user);
     for (const auto gid : options.additional_gids) process.user.additional_gids.push_back(gid);
     add_capabilities(process, options.capabilities);

@@ -69,6 +69,7 @@ std::vector<oci::State> look_at_all(const std::string& root_path) {
             oci::State broken;
             broken.id = id;
             broken.status = "stopped";
+            broken.created = "0001-01-01T00:00:00Z";  // what engines in Go read as no time
             states.push_back(broken);
         }
     }

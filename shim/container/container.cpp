@@ -269,7 +269,8 @@ void Container::release(pid_t pid) {
 
 void Container::write_pid_file() const {
     if (options_.pid_file.empty()) return;
-    posix::replace_file_unsynced(options_.pid_file, std::to_string(child_.pid), 0644);
+    in_step("--pid-file " + options_.pid_file,
+            [&] { posix::replace_file_unsynced(options_.pid_file, std::to_string(child_.pid), 0644); });
 }
 
 std::optional<Ending> Container::supervise() {

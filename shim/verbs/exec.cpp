@@ -161,10 +161,25 @@ private:
         }
     }
 
+    /// In a paused container the process comes to nothing before `resume`: who ends us must not have to wait for that.
+    void wait_for_word() const {
+        for (;;) {
+            std::array<pollfd, 2> watched{pollfd{sync_.get(), POLLIN, 0}, pollfd{signals_.get(), POLLIN, 0}};
+            if (::poll(watched.data(), watched.size(), -1) < 0 && errno != EINTR) throw_errno(errno, "poll");
+            if (watched[0].revents != 0) return;
+            while (const int number = next_signal(signals_).value_or(0)) {
+                if (number != SIGTERM && number != SIGINT && number != SIGHUP && number != SIGQUIT) continue;
+                throw Error(ErrorKind::lost,
+                            "exec: ended by signal " + std::to_string(number) + " before the program ran")
+                    .with_remedy("where the container is paused, resume it");
+            }
+        }
+    }
+
     /// Until execve closes the socket.
     void await_program() {
         Message message;
-        while (receive(sync_, message)) {
+        while (wait_for_word(), receive(sync_, message)) {
             if (message.kind == Sync::failed) throw error_of(message);
             if (message.kind == Sync::warning) log(LogLevel::warning, message.payload);  // told once, by run or create
         }

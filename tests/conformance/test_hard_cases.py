@@ -63,6 +63,16 @@ class HardCases(BundleTest):
             self.assertEqual((done.code, done.out), (255, ""), done)
             self.assertIn(text, done.err)
 
+    def test_exec_into_a_paused_container_ends_when_it_is_told_to(self):
+        bundle = self.of("sleep 100")
+        self.ok(bundle.call("run", "--detach"))
+        if bundle.call("pause").code != 0:
+            self.skipTest("no freezer here")
+        done = call(["timeout", "-k", "5", "1", *bundle.words("exec", "--ignore-paused", "--detach", bundle.id, "true")], timeout=20)
+        self.assertEqual(done.code, 124, done)
+        self.assertIn("ended by signal 15", done.err)
+        self.ok(bundle.call("resume"))
+
     def test_list_shows_what_can_be_deleted_and_nothing_else(self):
         stray = Path(world().state("shim")) / "stray"
         stray.write_text("")

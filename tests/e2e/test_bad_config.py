@@ -147,7 +147,7 @@ IMPOSSIBLE = [
     ("linux.rootfsPropagation", ["public", "SHARED", "ro"], {}),
     ("linux.maskedPaths", [["relative"], [""], ["/" + LONG]], {}),
     ("linux.readonlyPaths", [["relative"], [""], ["/" + LONG]], {}),
-    ("linux.maskedPaths", [["/proc/kcore"]], {"linux.namespaces": []}),
+    ("linux.rootfsPropagation", ["shared"], {"linux.namespaces": []}),
     ("linux.devices", [
         [{"path": "/dev/x", "type": "x", "major": 1, "minor": 1}], [{"path": "dev/x", "type": "c", "major": 1, "minor": 1}],
         [{"type": "c", "major": 1, "minor": 1}], [{"path": "/dev/x", "type": "c", "minor": 1}], [{"path": "/dev/x", "type": "b", "major": 1}],

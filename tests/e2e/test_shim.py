@@ -78,7 +78,8 @@ class Shim:
         process.kill()
         process.wait()
         self.wait_for(lambda: not [1 for line in descendants().values() if "sleep 966.3" in line], "end of the payload", 5)
-        self.assertEqual(json.loads(self.assert_ok(self.shim("state", "four")).text)["status"], "stopped")
+        # A process that is ending has no command line any more, and is not ended yet.
+        self.wait_for(lambda: json.loads(self.assert_ok(self.shim("state", "four")).text)["status"] == "stopped", "stopped state", 5)
         self.assert_ok(self.shim("delete", "four"))
         self.assertEqual(self.ids(), [])
 

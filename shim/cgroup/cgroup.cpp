@@ -61,7 +61,7 @@ bool can_enter(const CgroupMount& mount, const std::string& place) {
     const auto ours = path_components(mount.own);
     const auto theirs = path_components(place);
     for (std::size_t i = 0; i < std::min(ours.size(), theirs.size()) && ours[i] == theirs[i]; ++i)
-        above += "/" + ours[i];
+        above.append("/").append(ours[i]);
     const auto dir = CgroupDir::open(CgroupHost{{mount}}, mount.mount_point + above);
     return dir && dir.writable("cgroup.procs");
 }
@@ -71,8 +71,10 @@ bool can_enter(const CgroupMount& mount, const std::string& place) {
 std::optional<std::string> delegated_place(const CgroupMount& mount, const std::string& id) {
     const std::string user = "/user-" + std::to_string(::geteuid());
     for (const char* base : {"system.slice/locald.service", "locald"}) {
-        const auto dir = CgroupDir::open(CgroupHost{{mount}}, mount.mount_point + "/" + base + user);
-        std::string place = std::string(base) + user + "/" + id + "/c";
+        const auto dir =
+            CgroupDir::open(CgroupHost{{mount}}, std::string(mount.mount_point).append("/").append(base).append(user));
+        std::string place = base;
+        place.append(user).append("/").append(id).append("/c");
         if (dir && dir.writable("cgroup.procs") && can_enter(mount, place)) return place;
     }
     if (!mount.v2) return std::nullopt;

@@ -53,6 +53,7 @@ int make_container(Options options, bool own_exit_codes) {
         return ending->exit_code();
     } catch (const Error& e) {
         const int code = own_exit_codes ? exit_code_of(e) : 1;
+        tell_administrator(e);
         report.error(e, code);
         return code;
     } catch (const std::exception& e) {

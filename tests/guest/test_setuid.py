@@ -126,3 +126,14 @@ class Setuid(GuestCase):
                                                            capture_output=True, text=True).stdout, "line in the journal", 10)
         self.assertTrue(found)
         self.assertFalse(os.path.exists(SUBTREE))
+
+    def test_what_is_refused_after_the_prologue_is_in_the_journal_too(self):
+        directory = self.bundle("true")
+        spec = json.loads((directory / "config.json").read_text())
+        spec["linux"]["uidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]
+        (directory / "config.json").write_text(json.dumps(spec))
+        done = run(["runuser", "-u", USER, "--", self.program, "bundle", "run", "--bundle", directory, "--id", directory.name])
+        self.assertEqual(done.returncode, 125, done)
+        self.assertIn("linux.uidMappings", done.stderr)
+        wait_for(lambda: "linux.uidMappings" in subprocess.run(["journalctl", "-t", "locald-shim", "-n", "5", "--no-pager"], check=False,
+                                                               capture_output=True, text=True).stdout, "line in the journal", 10)

@@ -15,7 +15,8 @@ namespace {
 std::string plain_place(std::string_view text) {
     std::string plain;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\' && text.size() - i > 3) {
+        const auto octal = [&](std::size_t at) { return text[at] >= '0' && text[at] <= '7'; };
+        if (text[i] == '\\' && text.size() - i > 3 && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
             plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
             i += 3;
         } else {
@@ -31,8 +32,10 @@ std::vector<MountEntry> parse_mount_table(std::string_view text) {
     std::vector<MountEntry> table;
     for (const auto line : split(text, '\n')) {
         const auto words = split(line, ' ');
-        const auto dash = std::find(words.begin(), words.end(), "-");
-        if (words.size() < 6 || dash == words.end() || dash + 1 == words.end()) continue;
+        constexpr std::ptrdiff_t fixed = 6;  // words before the optional ones
+        if (words.size() < fixed + 2 || !words[4].starts_with('/')) continue;
+        const auto dash = std::find(words.begin() + fixed, words.end(), "-");
+        if (dash == words.end() || dash + 1 == words.end()) continue;
         const auto id = parse_u64(words[0]);
         const auto parent = parse_u64(words[1]);
         const auto colon = words[2].find(':');

@@ -11,6 +11,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "shim/cgroup/layout.hpp"
+#include "shim/mounts/mount_table.hpp"
 
 namespace {
 
@@ -27,6 +28,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto parts = locald::split(text, '\0');
     if (parts.size() < 3) parts.resize(3);
     const CgroupHost host = parse_cgroup_host(parts[0], parts[1]);
+    const auto table = parse_mount_table(parts[0]);
+    for (const auto& entry : table) {
+        need(entry.place.starts_with('/') && is_on_mount(table, entry.id, entry.id));
+        static_cast<void>(is_on_mount(table, entry.id, entry.parent));
+    }
     const bool none = host.mounts.empty() || host.layout() == CgroupLayout::none;
     need(!none || host.v2() == nullptr);
     const auto joined = hierarchies_for(host, std::vector<std::string>(parts.begin() + 3, parts.end()));

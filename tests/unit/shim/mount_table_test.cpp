@@ -34,4 +34,14 @@ TEST(MountTable, TellsWhatIsOnAMount) {
     EXPECT_FALSE(is_on_mount(table, 40, 21)) << "a circle ends";
 }
 
+TEST(MountTable, PassesOverWhatIsNoLine) {
+    for (const char* line : {"37 35 0:2 /   1 24:0 / / rw - tmpfs none rw", "37 35 0:2 / relative rw - tmpfs none rw",
+                             "37 35 0:2 / /x - tmpfs", "37 35 0:2 / /x rw shared:1"}) {
+        EXPECT_TRUE(parse_mount_table(line).empty()) << line;
+    }
+    const auto table = parse_mount_table("37 35 0:2 / /a\\9z\\040b rw - tmpfs none rw\n");
+    ASSERT_EQ(table.size(), 1U);
+    EXPECT_EQ(table.front().place, "/a\\9z b");
+}
+
 }  // namespace

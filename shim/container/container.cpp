@@ -298,15 +298,13 @@ std::optional<Ending> Container::supervise() {
         }
         if (ready == 0) {
             resting = true;
+            if (terminal_) terminal_->end_input();
             drop_clean_pages();
             continue;
         }
         if (terminal_) terminal_->serve({watched[5], watched[6]});
         if (watched[7].revents != 0) notify_.serve(child_.pid);
-        if ((watched[4].revents & POLLIN) != 0) {
-            terminal_.emplace(posix::receive_fd(master_from_));
-            master_from_.reset();
-        }
+        if (watched[4].revents != 0) take_terminal();
         if (watched[1].revents != 0) {
             on_message();
             if (parked_ || (running_ && !foreground())) return std::nullopt;
@@ -325,6 +323,16 @@ std::optional<Ending> Container::supervise() {
         terminal_.reset();
         return reap();
     }
+}
+
+void Container::take_terminal() {
+    try {
+        terminal_.emplace(posix::receive_fd(master_from_));
+    } catch (const Error& e) {
+        if (e.kind() != ErrorKind::unavailable) throw;
+        // Closed without one: the child's own words are on their way, and say why.
+    }
+    master_from_.reset();
 }
 
 void Container::on_signal(int number) {

@@ -56,6 +56,7 @@ private:
     void release(pid_t pid);
     std::optional<Ending> supervise();
     void on_message();
+    void take_terminal();
     void on_signal(int number);
     void on_running();
     Ending reap();

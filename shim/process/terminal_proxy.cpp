@@ -65,10 +65,21 @@ void TerminalProxy::take_input() {
     const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (n > 0) {
         pending_.assign(buffer.data(), static_cast<std::size_t>(n));
+        in_a_line_ = pending_.back() != '\n' && pending_.back() != '\r';
         flush_pending();
     } else if (n == 0 || errno != EINTR) {
         input_open_ = false;
+        end_input();
     }
+}
+
+/// A terminal has no end; what a program takes for one is the character for it. In the middle of a line the first one
+/// only hands the line over.
+void TerminalProxy::end_input() {
+    termios now{};
+    if (input_open_ || ::tcgetattr(master_.get(), &now) != 0) return;
+    pending_.assign(in_a_line_ ? 2 : 1, static_cast<char>(now.c_cc[VEOF]));
+    flush_pending();
 }
 
 void TerminalProxy::flush_pending() {

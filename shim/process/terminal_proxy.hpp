@@ -24,6 +24,9 @@ public:
     void serve(const std::array<pollfd, 2>& polled);
     /// Gives the container's terminal the size of ours (SIGWINCH).
     void resize() const noexcept;
+    /// Says that the input has ended, where it has. Once more a while after the start: a program that has made its
+    /// terminal raw since takes the first for another character.
+    void end_input();
     /// Copies what the container's processes have written so far.
     void drain();
 
@@ -35,7 +38,8 @@ private:
     posix::UniqueFd master_;
     termios before_{};
     bool raw_ = false, input_open_ = true, output_open_ = true;
-    std::string pending_;  ///< read from standard input and not yet taken by the container
+    bool in_a_line_ = false;  ///< the last of the input was no line end
+    std::string pending_;     ///< read from standard input and not yet taken by the container
 };
 
 }  // namespace locald::shim

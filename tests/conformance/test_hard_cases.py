@@ -73,6 +73,24 @@ class HardCases(BundleTest):
         self.assertIn("ended by signal 15", done.err)
         self.ok(bundle.call("resume"))
 
+    def test_the_end_of_the_input_reaches_a_program_on_a_terminal(self):
+        bundle = self.of()
+        bundle.config["process"].update(terminal=True, args=["/bin/sh"])
+        bundle.write()
+        done = bundle.call("run", timeout=10)
+        self.assertEqual(done.code, 1, done)
+        self.assertIn("ptmx", done.err, "the reason why there is no terminal")
+        bundle.config["mounts"].append({"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                                        "options": ["newinstance", "ptmxmode=0666"]})
+        bundle.write()
+        self.ok(bundle.call("run", timeout=10))
+        bundle.config["process"]["args"] = ["/bin/cat"]
+        bundle.write()
+        script = self.bundle("shim", "true").dir / "script"
+        script.write_text("printf 'half a line' | \"$@\"\n")
+        done = self.ok(call(["sh", script, *bundle.words("run", "--bundle", bundle.dir, bundle.id)], timeout=10))
+        self.assertIn("half a line", done.out)
+
     def test_list_shows_what_can_be_deleted_and_nothing_else(self):
         stray = Path(world().state("shim")) / "stray"
         stray.write_text("")

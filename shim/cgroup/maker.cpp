@@ -64,7 +64,11 @@ CgroupDir CgroupMaker::make(const std::string& relative) {
         if (err != ENOENT || walk == most_walks) {
             throw Error(kind_of_errno(err),
                         "make cgroup " + mount_.mount_point + "/" + relative + ": " + errno_text(err), err)
-                .with_remedy(remedy_for_cgroup_rights);
+                .with_remedy(err == EAGAIN
+                                 ? "cgroup.max.descendants of a directory above allows no more: end a container, or "
+                                   "let root raise the limit (`containers` in /etc/locald/shim.conf for a setuid "
+                                   "shim)"
+                                 : remedy_for_cgroup_rights);
         }
     }
 }

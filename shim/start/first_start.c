@@ -16,6 +16,7 @@
 
 #include "shim/start/prologue.h"
 #include "shim/start/raw_call.h"
+#include "shim/start/words.h"
 
 #if defined(__x86_64__)
 __asm__(
@@ -60,30 +61,11 @@ struct attributes {
     uint64_t set, clear, propagation, user_namespace;
 };
 
-static int same(const char* a, const char* b) {
-    while (*a != 0 && *a == *b) {
-        ++a;
-        ++b;
-    }
-    return *a == *b;
-}
-
-static int begins(const char* text, const char* prefix) {
-    while (*prefix != 0) {
-        if (*text++ != *prefix++) return 0;
-    }
-    return 1;
-}
-
 // A word that is a verb which starts something. One that only looks so costs a second start and nothing else.
 static int starts_something(char** argv) {
     if (*argv == NULL) return 0;
     for (++argv; *argv != NULL; ++argv) {
-        const char* word = *argv;
-        if (same(word, "run") || same(word, "create") || same(word, "exec") || same(word, "bundle") ||
-            same(word, "restore")) {
-            return 1;
-        }
+        if (locald_makes_container(*argv) || locald_same(*argv, "exec")) return 1;
     }
     return 0;
 }
@@ -107,7 +89,7 @@ void locald_first_start(long* stack) {
         return;
     }
     // Started by a descriptor: the second start, or somebody who has his reasons.
-    if (ids != 0 || name == NULL || begins(name, "/dev/fd/") || !starts_something(argv)) return;
+    if (ids != 0 || name == NULL || locald_begins(name, "/dev/fd/") || !starts_something(argv)) return;
 
     const long mount =
         raw_call(SYS_open_tree, AT_FDCWD, (long)"/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0);

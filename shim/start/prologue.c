@@ -44,6 +44,7 @@
 #include "shim/start/root_files.h"
 #include "shim/start/subtree.h"
 #include "shim/start/weakness.h"
+#include "shim/start/words.h"
 
 struct locald_rights locald_rights = {.user_namespace = -1};
 
@@ -133,8 +134,7 @@ static void read_verb(char** argv) {
         if (takes_value && *++argv == NULL) return;
     }
     if (*argv == NULL) return;
-    const int starts = locald_same(*argv, "run") || locald_same(*argv, "create") || locald_same(*argv, "bundle") ||
-                       locald_same(*argv, "restore");
+    const int starts = locald_makes_container(*argv);
     it.wants_birth = starts || locald_same(*argv, "exec");
     it.wants_namespace = starts || locald_same(*argv, "userns");
     // As a word anywhere: all that it can do is to move the caller's own ids to another place of his own namespace.
@@ -454,8 +454,6 @@ void locald_prologue(char** argv, char** envp) {
     it.gid = g[0];
     it.place = -1;
     it.parent = (int)raw_call(SYS_getpid, 0, 0, 0, 0, 0);
-    locald_rights.uid = it.uid;
-    locald_rights.gid = it.gid;
     locald_choose_weakness(argv);
     locald_rights.mode = locald_was_setuid;
     it.kept = have.effective[0] & while_caller;

@@ -30,7 +30,6 @@ struct locald_foothold {
 
 struct locald_rights {
     enum locald_mode mode;
-    unsigned uid, gid;
     int user_namespace;                 ///< descriptor of the caller's new user namespace; -1: none was wanted
     int full_map;                       ///< 1: his grants are mapped; 0: his own ids alone
     char uid_map[1024], gid_map[1024];  ///< of that namespace, as /proc/PID/uid_map takes them

@@ -7,6 +7,7 @@
 
 #include "shim/start/raw_call.h"
 #include "shim/start/weakness.h"
+#include "shim/start/words.h"
 
 #ifdef LOCALD_HAS_RAW_CALLS
 
@@ -35,21 +36,6 @@ void locald_add_map_line(struct locald_text* text, uint32_t inside, uint32_t out
     locald_add(text, " ");
     locald_add_number(text, count);
     locald_add(text, "\n");
-}
-
-int locald_same(const char* a, const char* b) {
-    while (*a != 0 && *a == *b) {
-        ++a;
-        ++b;
-    }
-    return *a == *b;
-}
-
-static int begins(const char* text, const char* prefix) {
-    while (*prefix != 0) {
-        if (*text++ != *prefix++) return 0;
-    }
-    return 1;
 }
 
 int locald_open(int dir, const char* path, int flags, uint64_t resolve) {
@@ -464,7 +450,7 @@ uint64_t locald_tightest(int mount, const char* controller, const char* file, ui
     for (char* line; (line = next_line(&lines)) != NULL;) {
         const char* const hierarchy = take_field(&line);
         const char* const list = hierarchy != NULL ? take_field(&line) : NULL;
-        if (list == NULL || !names(list, controller) || *line != '/' || begins(line, "/..")) continue;
+        if (list == NULL || !names(list, controller) || *line != '/' || locald_begins(line, "/..")) continue;
         for (char* path = line + 1; *path != 0;) {
             most = value_of(mount, path, file, most);
             char* last = path;

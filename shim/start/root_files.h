@@ -18,7 +18,6 @@ void locald_add(struct locald_text* text, const char* words);
 void locald_add_number(struct locald_text* text, uint64_t number);
 /// `0 1000 1\n`: first id inside, first id outside, how many (user_namespaces(7)).
 void locald_add_map_line(struct locald_text* text, uint32_t inside, uint32_t outside, uint32_t count);
-int locald_same(const char* a, const char* b);
 
 /// openat2 with O_CLOEXEC | O_NOCTTY. @return the descriptor, or -errno
 int locald_open(int dir, const char* path, int flags, uint64_t resolve);

@@ -2,7 +2,7 @@
 
 #ifdef LOCALD_WEAKNESSES
 
-#include "shim/start/root_files.h"
+#include "shim/start/words.h"
 
 static char* chosen;
 

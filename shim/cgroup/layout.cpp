@@ -12,6 +12,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
+#include "shim/base/mountinfo.hpp"
 
 namespace locald::shim {
 
@@ -26,24 +27,6 @@ constexpr std::size_t longest_name = 255;
 bool is_v1_controller(std::string_view word) {
     return word.starts_with("name=") ||
            std::find(v1_controllers.begin(), v1_controllers.end(), word) != v1_controllers.end();
-}
-
-/// `\040` and its like back to bytes.
-std::string unescape(std::string_view text) {
-    constexpr std::size_t escape_length = 4;
-    const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\' && text.size() - i >= escape_length && octal(text[i + 1]) && octal(text[i + 2]) &&
-            octal(text[i + 3])) {
-            const int value = (text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0');
-            out += static_cast<char>(value & 0xFF);
-            i += escape_length - 1;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
 }
 
 /// True when `path` is `dir` or below it, by components.
@@ -70,8 +53,8 @@ bool parse_line(std::string_view line, MountLine& out) {
     if (!id || !parent || !words[4].starts_with('/')) return false;
     out.id = *id;
     out.parent = *parent;
-    out.root = unescape(words[3]);
-    out.mount_point = unescape(words[4]);
+    out.root = unescape_mountinfo(words[3]);
+    out.mount_point = unescape_mountinfo(words[4]);
     out.type = *(dash + 1);
     out.super_options = *(dash + 3);
     return true;

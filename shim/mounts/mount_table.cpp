@@ -6,27 +6,9 @@
 #include <optional>
 
 #include "core/base/text.hpp"
+#include "shim/base/mountinfo.hpp"
 
 namespace locald::shim {
-
-namespace {
-
-/// A place's bytes: mountinfo writes spaces and their like as `\040`.
-std::string plain_place(std::string_view text) {
-    std::string plain;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto octal = [&](std::size_t at) { return text[at] >= '0' && text[at] <= '7'; };
-        if (text[i] == '\\' && text.size() - i > 3 && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
-            plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            plain += text[i];
-        }
-    }
-    return plain;
-}
-
-}  // namespace
 
 std::vector<MountEntry> parse_mount_table(std::string_view text) {
     std::vector<MountEntry> table;
@@ -43,7 +25,8 @@ std::vector<MountEntry> parse_mount_table(std::string_view text) {
         const auto minor = colon == std::string_view::npos ? std::nullopt : parse_u64(words[2].substr(colon + 1));
         if (!id || !parent || !major || !minor) continue;
         const auto device = makedev(static_cast<unsigned>(*major), static_cast<unsigned>(*minor));
-        table.push_back({*id, *parent, device, plain_place(words[3]), plain_place(words[4]), std::string(*(dash + 1))});
+        table.push_back({*id, *parent, device, unescape_mountinfo(words[3]), unescape_mountinfo(words[4]),
+                         std::string(*(dash + 1))});
     }
     return table;
 }

@@ -49,6 +49,14 @@ void send_error(const posix::UniqueFd& socket, const Error& error) {
     send(socket, Sync::failed, payload + message + remedy);
 }
 
+void send_last_error(const posix::UniqueFd& socket, const Error& error) {
+    try {
+        send_error(socket, error);
+    } catch (const Error&) {
+        // Who would have read it is gone.
+    }
+}
+
 Error error_of(const Message& message) {
     ErrorHeader header;
     if (message.payload.size() < sizeof header) return {ErrorKind::system, "sync socket: malformed error"};

@@ -61,6 +61,8 @@ struct Message {
 void send(const posix::UniqueFd& socket, Sync kind, std::string_view payload = {});
 /// Sends an error with all of its parts.
 void send_error(const posix::UniqueFd& socket, const Error& error);
+/// The same for whoever is about to end: a reader that is gone is no error then.
+void send_last_error(const posix::UniqueFd& socket, const Error& error);
 /// The Error that a `failed` message carries.
 Error error_of(const Message& message);
 

@@ -83,11 +83,7 @@ void BindSources::server_main(const UniqueFd& tell) {
         }
         send(tell, Sync::mounted);
     } catch (const Error& e) {
-        try {
-            send_error(tell, e);
-        } catch (const Error&) {
-            // Who would have read it is gone.
-        }
+        send_last_error(tell, e);
     }
     ::_exit(0);
 }

@@ -126,11 +126,7 @@ void take_away(const SharedRoot& shared, const UniqueFd& proc) {
         take_away(shared, proc);
         send(tell, Sync::mounted);
     } catch (const Error& e) {
-        try {
-            send_error(tell, e);
-        } catch (const Error&) {
-            // Who would have read it is gone.
-        }
+        send_last_error(tell, e);
     }
     ::_exit(0);
 }

@@ -5,10 +5,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "backends/linux/admin/root_files.hpp"
 #include "backends/linux/shim_program.hpp"
 #include "core/base/error.hpp"
-#include "core/base/sha256.hpp"
 #include "core/host/directories.hpp"
 #include "core/posix/fs.hpp"
 
@@ -33,7 +34,7 @@ bool is_same_build(const std::string& one, const std::string& other, const std::
     const std::string before = cache_file.empty() ? std::string() : read_cache(cache_file);
     if (before == known + "same\n") return true;
     if (before == known + "differs\n") return false;
-    const bool same = sha256_of(posix::read_file(one)) == sha256_of(posix::read_file(other));
+    const bool same = posix::read_file(one) == posix::read_file(other);
     if (!cache_file.empty()) write_cache(cache_file, known + (same ? "same\n" : "differs\n"));
     return same;
 }
@@ -127,7 +128,9 @@ ShimChoice choose_shim(const runtime::RuntimeChoice& choice, const std::string& 
             .with_remedy("install it beside this program, or build it: cmake --build --preset release");
     }
     chosen.rights = root ? ShimRights::root : ShimRights::rootless;
-    if (!root && look_at_shim(chosen.program).in_force()) chosen.rights = ShimRights::setuid;
+    const auto it = std::find_if(chosen.candidates.begin(), chosen.candidates.end(),
+                                 [&](const auto& candidate) { return candidate.path == chosen.program; });
+    if (!root && it != chosen.candidates.end() && it->in_force()) chosen.rights = ShimRights::setuid;
     return chosen;
 }
 

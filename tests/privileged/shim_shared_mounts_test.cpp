@@ -25,13 +25,7 @@ std::string read_text(const std::string& path) {
 
 class ShimSharedMounts : public ShimTest {
 protected:
-    /// A host whose mounts are all shared, as systemd makes them, in a mount namespace that ends with the test program.
-    static void SetUpTestSuite() {
-        if (::geteuid() != 0) return;
-        ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
-        ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-        ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
-    }
+    static void SetUpTestSuite() { locald::testing::become_host_of_shared_mounts(); }
     void SetUp() override {
         LOCALD_REQUIRE(::geteuid() == 0, "root");
         LOCALD_REQUIRE(locald::testing::have_busybox(), "/bin/busybox");

@@ -6,7 +6,6 @@ The whole part runs as root. Its users are made for it and go with it. `LOCALD_S
 
 import atexit
 import contextlib
-import ctypes
 import json
 import os
 import pwd
@@ -18,13 +17,13 @@ import time
 import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILT = Path(os.environ.get("LOCALD_E2E_BIN", ROOT / "build/release/bin"))
+# Which makes us the subreaper as well: what is left behind becomes ours to see.
+from tests.e2e import support as e2e
+from tests.conformance.support import reap
+from tests.e2e.support import BUILT, ROOT, SAFE_PATH
+
 VIEW = os.environ.get("LOCALD_SETUID_VIEW", "host")
 TIMEOUT = 30
-SAFE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-
-ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what is left behind becomes ours to see
 
 
 class World:
@@ -74,19 +73,12 @@ def world():
     return _world
 
 
-class Done:
+class Done(e2e.Done):
     """How a command ended; a signal is a negative code."""
-
-    def __init__(self, argv, code, out, err):
-        self.argv, self.code = argv, code
-        self.text, self.errors = out.decode(errors="replace"), err.decode(errors="replace")
 
     @property
     def own_errors(self):
         return "".join(line for line in self.errors.splitlines(True) if ": warning: " not in line)
-
-    def __repr__(self):
-        return f"{' '.join(map(str, self.argv))[:2000]}\nended with {self.code}\nstdout: {self.text!r}\nstderr: {self.errors!r}"
 
 
 def subtrees(uid):
@@ -238,12 +230,6 @@ def processes():
 def mount_table():
     """Every mount but those that builds beside us make."""
     return {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/build/" not in line}
-
-
-def reap():
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0] != 0:
-            pass
 
 
 def wait_until(condition, seconds=10.0, pause=0.02):

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <sstream>
 #include <string>
@@ -45,6 +50,15 @@ inline MountLine mount_on(const std::string& text, const std::string& target) {
         if (line.target == target) found = line;
     }
     return found;
+}
+
+/// Root's test program becomes a host whose mounts are all shared, as systemd makes them, in a mount namespace that
+/// ends with it. For SetUpTestSuite().
+inline void become_host_of_shared_mounts() {
+    if (::geteuid() != 0) return;
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
 }
 
 }  // namespace locald::testing

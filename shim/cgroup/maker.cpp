@@ -33,6 +33,24 @@ void inherit_cpuset(const CgroupDir& parent, const CgroupDir& dir) {
     }
 }
 
+/// mkdir answers EAGAIN where a directory on the way has as many below it as it may.
+std::string remedy_for_full(const CgroupMount& mount, const std::string& relative) {
+    CgroupDir dir = CgroupDir::root_of(mount);
+    for (const auto& name : path_components(relative)) {
+        dir = dir.child(name);
+        if (!dir) break;
+        const std::string text = dir.read("cgroup.max.descendants").value_or("");
+        const auto most = parse_u64(trim(text));
+        if (!most || dir.value("cgroup.stat", "nr_descendants").value_or(0) < *most) continue;
+        const bool of_setuid_shim = name.starts_with("user-") && dir.path().find("/locald") != std::string::npos;
+        return "cgroup.max.descendants of " + dir.path() + " is " + std::to_string(*most) +
+               ": end a container, or let root raise " +
+               (of_setuid_shim ? "`containers` in /etc/locald/shim.conf, which is in force at the next start" : "it");
+    }
+    return "cgroup.max.descendants or cgroup.max.depth of a directory above allows no more: end a container, or let "
+           "root raise it";
+}
+
 }  // namespace
 
 std::vector<std::string> path_components(const std::string& relative) {
@@ -64,11 +82,7 @@ CgroupDir CgroupMaker::make(const std::string& relative) {
         if (err != ENOENT || walk == most_walks) {
             throw Error(kind_of_errno(err),
                         "make cgroup " + mount_.mount_point + "/" + relative + ": " + errno_text(err), err)
-                .with_remedy(err == EAGAIN
-                                 ? "cgroup.max.descendants of a directory above allows no more: end a container, or "
-                                   "let root raise the limit (`containers` in /etc/locald/shim.conf for a setuid "
-                                   "shim)"
-                                 : remedy_for_cgroup_rights);
+                .with_remedy(err == EAGAIN ? remedy_for_full(mount_, relative) : remedy_for_cgroup_rights);
         }
     }
 }

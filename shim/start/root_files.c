@@ -376,6 +376,8 @@ static int take_setting(const char* key, const char* value, struct locald_policy
 int locald_read_policy(struct locald_policy* policy, char* words, unsigned long size) {
     static struct lines lines;
     const struct said said = {words, size, "/etc/locald/shim.conf"};
+    policy->has_group = 0;
+    policy->ids.count = 0;
     policy->containers = 1024;
     policy->pids = 32768;
     policy->memory = ~0ULL;

@@ -95,9 +95,11 @@ class User:
     """An account with a home, and with or without ranges in /etc/subuid and /etc/subgid."""
 
     made = []
+    count = 0
 
     def __init__(self, subids=True):
-        self.name = f"lcs{os.getpid()}n{len(User.made)}"
+        self.name = f"lcs{os.getpid()}n{User.count}"
+        User.count += 1
         count = [] if subids else ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
         self.home = world().dir / self.name
         subprocess.run(["useradd", "--no-create-home", "--home-dir", self.home, *count, self.name], check=True, capture_output=True)

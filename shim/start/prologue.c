@@ -1,11 +1,10 @@
 // The setuid prologue: all that ever runs as root for an ordinary user, in the order in which it runs.
 //
-//   who        real ids and effective capabilities, as the kernel says them
-//   settle     undumpable, signals held back, descriptors 0-2, soft limits, working directory, umask, no environment
-//   admit      root's policy file: may this caller use the shim at all? (root_files.c reads it)
-//   grants     the caller's ranges in /etc/subuid and /etc/subgid (root_files.c)
-//   places     /run/locald/<uid>; his cgroup subtree locald/user-<uid>, whose own limits stay root's (subtree.c)
-//   become     the caller's ids, four capabilities left
+//   who        real ids and effective capabilities, as the kernel says them; verbs that make no process go on at
+//   "become" settle     undumpable, signals held back, descriptors 0-2, soft limits, working directory, umask, no
+//   environment admit      root's policy file: may this caller use the shim at all? (root_files.c reads it) grants the
+//   caller's ranges in /etc/subuid and /etc/subgid (root_files.c) places     /run/locald/<uid>; his cgroup subtree
+//   locald/user-<uid>, whose own limits stay root's (subtree.c) become     the caller's ids, four capabilities left
 //   foothold   a process in that subtree, with the caller's rights and no others
 //   namespace  a user namespace that the caller owns, and its id maps
 //   give up    no id and no capability of root's is left, and that is looked at
@@ -122,7 +121,7 @@ static long set_capabilities(uint32_t low) {
     return raw_call(SYS_capset, (long)&header, (long)data, 0, 0, 0);
 }
 
-// The verb decides what is made: the options before it are those of global_options.cpp.
+// The verb decides what is made, if anything: the options before it are those of global_options.cpp.
 static void read_verb(char** argv) {
     if (*argv == NULL) return;
     for (++argv; *argv != NULL && **argv == '-'; ++argv) {
@@ -212,8 +211,8 @@ static int admit(void) {
         return -1;
     }
     if (!it.policy.has_group || is_member(it.policy.group) || locald_weak("weak-policy")) return 0;
-    return refuse("the policy in /etc/locald/shim.conf lets only members of the group ", it.policy.group_name,
-                  " use locald-shim; root can add you: usermod -aG GROUP USER, then log in again");
+    locald_rights.mode = locald_refused;
+    return locald_say_members_only(&it.policy, it.uid, locald_rights.words, sizeof locald_rights.words);
 }
 
 static int read_grants(void) {
@@ -463,7 +462,8 @@ void locald_prologue(char** argv, char** envp) {
         locald_rights.mode = locald_own_rights;  // a container's root, say: rootless, and it says why
         struct locald_text text = {locald_rights.warning, locald_rights.warning + sizeof locald_rights.warning};
         locald_add(&text, "the setuid bit gives no capabilities here (chown, dac_override, setgid, setuid, sys_admin)");
-    } else if (admit() == 0 && read_grants() == 0 && make_state_directory() == 0) {
+    } else if ((it.wants_birth || it.wants_namespace) && admit() == 0 && read_grants() == 0 &&
+               make_state_directory() == 0) {
         if (it.wants_birth) it.place = locald_make_subtrees(it.uid, it.gid, &it.policy);
         become();
         take_foothold();

@@ -124,7 +124,7 @@ static char* next_line(struct lines* lines) {
     }
 }
 
-enum { opened = 1, absent = 0, not_roots = -1, unreadable = -2 };
+enum { opened = 1, absent = 0, not_regular = -1, not_roots = -2, others_write = -3, unreadable = -4 };
 
 static int open_lines(struct lines* lines, const char* path) {
     struct statx st;
@@ -135,10 +135,10 @@ static int open_lines(struct lines* lines, const char* path) {
     if (lines->fd < 0) return unreadable;
     int result = opened;
     if (locald_look(lines->fd, &st) != 0) result = unreadable;
-    // S_IFREG, root's, and nobody else's to write.
-    if (result == opened && !locald_weak("weak-files") &&
-        ((st.stx_mode & 0170000) != 0100000 || st.stx_uid != 0 || (st.stx_mode & 022) != 0)) {
-        result = not_roots;
+    if (result == opened && !locald_weak("weak-files")) {
+        if ((st.stx_mode & 022) != 0) result = others_write;
+        if (st.stx_uid != 0) result = not_roots;
+        if ((st.stx_mode & 0170000) != 0100000 /* S_IFREG */) result = not_regular;
     }
     if (result != opened) raw_call(SYS_close, lines->fd, 0, 0, 0, 0);
     return result;
@@ -166,9 +166,15 @@ static int say(const struct said* said, unsigned line, const char* words, const 
 }
 
 static int say_unusable(const struct said* said, int why) {
-    return why == not_roots ? say(said, 0, "it must be a regular file of root's that nobody else may write",
-                                  "; chown root, chmod go-w")
-                            : say(said, 0, "it cannot be read", "");
+    if (why == unreadable) return say(said, 0, "it cannot be read", "");
+    say(said, 0, "it must be a regular file of root's that nobody else may write, and ",
+        why == not_regular ? "is no regular file; root can put one there, or remove it"
+        : why == not_roots ? "belongs to another user; root can: chown root "
+                           : "its mode lets others write; root can: chmod go-w ");
+    struct locald_text text = {said->words, said->words + said->size};
+    while (*text.at != 0) ++text.at;
+    if (why != not_regular) locald_add(&text, said->path);
+    return -1;
 }
 
 // ---------------------------------------------------------------- passwd, group
@@ -226,6 +232,20 @@ static int find_group(const char* name, unsigned* gid) {
     return result;
 }
 
+int locald_say_members_only(const struct locald_policy* policy, unsigned uid, char* words, unsigned long size) {
+    char name[locald_longest_name];
+    struct locald_text text = {words, words + size};
+    locald_find_user(uid, name);
+    locald_add(&text, "the policy in /etc/locald/shim.conf lets only members of the group ");
+    locald_add(&text, policy->group_name);
+    locald_add(&text, " start containers with locald-shim; root can add you: usermod -aG ");
+    locald_add(&text, policy->group_name);
+    locald_add(&text, " ");
+    locald_add(&text, name[0] != 0 ? name : "USER");
+    locald_add(&text, ", then log in again");
+    return -1;
+}
+
 // ---------------------------------------------------------------- subuid, subgid
 
 static int overlaps(const struct locald_range* a, const struct locald_range* b) {
@@ -253,8 +273,9 @@ static int check_range(const struct locald_range* range, unsigned own, const str
     for (unsigned i = 0; i < ranges->count; ++i) {
         if (overlaps(range, &ranges->range[i])) return say(said, line, "the range overlaps one before it", "");
     }
-    if (!allowed(policy, range)) return say(said, line, "the range is not within `ids` of ", "/etc/locald/shim.conf");
-    return 0;
+    if (allowed(policy, range)) return 0;
+    return say(said, line, "the range is not within `ids` of /etc/locald/shim.conf; root can widen `ids` there",
+               ", or change this line");
 }
 
 int locald_read_ranges(const char* path, const char* name, unsigned uid, unsigned own,

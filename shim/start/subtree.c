@@ -93,6 +93,8 @@ static int is_marked(const struct caller* who, int dir, const char* controller) 
     if (file == NULL) return 1;
     const struct __kernel_timespec mark = mark_of(who->policy);
     struct statx st;
+    st.stx_mtime.tv_sec = -1;
+    st.stx_mtime.tv_nsec = 0;
     return raw_call(SYS_statx, dir, (long)file, AT_SYMLINK_NOFOLLOW, STATX_MTIME, (long)&st) == 0 &&
            st.stx_mtime.tv_sec == mark.tv_sec && st.stx_mtime.tv_nsec == (uint32_t)mark.tv_nsec;
 }

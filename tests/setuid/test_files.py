@@ -8,12 +8,19 @@ from tests.setuid.support import Done, SAFE_PATH, SetuidCase, in_files, user, wo
 
 
 class FilesCase(SetuidCase):
-    def run_with(self, files, *words, shim=None, owner=0, mode=0o644):
+    def run_with(self, files, *words, **kwargs):
         """`bundle run` of the user's with these texts in place of root's files."""
+        bundle = self.bundle("cat", "/proc/self/uid_map", "/proc/self/setgroups")
+        return self.shim_with(files, "bundle", "run", "--bundle", bundle.dir, "--id", self.new_id(), *words, **kwargs)
+
+    def shim_with(self, files, *words, shim=None, owner=0, mode=0o644):
         sources = {}
         for target, text in files.items():
             source = world().dir / f"file-{len(list(world().dir.iterdir()))}"
-            source.write_text(text)
+            if text is None:
+                os.mkfifo(source)
+            else:
+                source.write_text(text)
             os.chown(source, owner, 0)
             source.chmod(mode)
             sources[target] = source
@@ -22,9 +29,8 @@ class FilesCase(SetuidCase):
                 with open(target, "x", encoding="utf-8"):
                     self.addCleanup(os.rmdir, os.path.dirname(target))
                     self.addCleanup(os.unlink, target)
-        bundle = self.bundle("cat", "/proc/self/uid_map", "/proc/self/setgroups")
-        command = [shim or world().shim, "bundle", "run", "--bundle", bundle.dir, "--id", self.new_id(), *words]
-        argv = in_files(sources, "setpriv", f"--reuid={self.who.uid}", f"--regid={self.who.gid}", "--clear-groups", "--", *command)
+        argv = in_files(sources, "setpriv", f"--reuid={self.who.uid}", f"--regid={self.who.gid}", "--clear-groups", "--",
+                        shim or world().shim, *words)
         done = subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
                               env={"PATH": SAFE_PATH, "HOME": str(self.who.home)}, cwd=self.who.home)
         return Done(argv, done.returncode, done.stdout, done.stderr)
@@ -76,9 +82,12 @@ class Files(FilesCase):
 
     def test_files_that_others_may_write_are_refused(self):
         for path in ("/etc/subuid", "/etc/subgid", "/etc/locald/shim.conf"):
-            for how in ({"owner": self.who.uid}, {"mode": 0o666}, {"mode": 0o664}):
+            for how, remedy in (({"owner": self.who.uid}, "belongs to another user; root can: chown root"),
+                                ({"mode": 0o666}, "chmod go-w"), ({"mode": 0o664}, "chmod go-w")):
                 with self.subTest(path=path, how=how):
-                    self.assert_refused(self.run_with({path: ""}, **how), path, "root's that nobody else may write")
+                    self.assert_refused(self.run_with({path: ""}, **how), path, "root's that nobody else may write", f"{remedy} {path}")
+            done = self.run_with({path: None})
+            self.assert_refused(done, path, "is no regular file")
 
     def test_an_account_without_a_name_keeps_its_own_ids(self):
         done = self.run_with({"/etc/passwd": "root:x:0:0::/:/bin/sh\n"})
@@ -98,7 +107,9 @@ class Policy(FilesCase):
         return self.run_with({"/etc/locald/shim.conf": text}, **kwargs)
 
     def test_a_group_admits_its_members_alone(self):
-        self.assert_refused(self.policy("group = shadow\n"), "shadow", "usermod")
+        self.assert_refused(self.policy("group = shadow\n"), f"usermod -aG shadow {self.who.name}, then log in again")
+        nameless = {"/etc/locald/shim.conf": "group = shadow\n", "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}
+        self.assert_refused(self.run_with(nameless), "usermod -aG shadow USER,")
         self.assertEqual(self.policy(f"group = {self.who.gid}\n").code, 0)
         self.assertEqual(self.policy(f"group = {self.who.name}\n").code, 0)
 
@@ -110,7 +121,8 @@ class Policy(FilesCase):
     def test_allowed_ranges(self):
         first, count = self.who.ranges()[0]
         self.assertEqual(self.policy(f"ids = {first}-{first + count - 1}\n").code, 0)
-        self.assert_refused(self.policy(f"ids = {first}-{first + count - 2}\n"), "/etc/subuid, line", "not within `ids`")
+        self.assert_refused(self.policy(f"ids = {first}-{first + count - 2}\n"), "/etc/subuid, line", "not within `ids`",
+                            "root can widen `ids` there, or change this line")
 
     def test_limits_of_a_user(self):
         self.assertEqual(self.policy("containers = 3\npids = 100\nmemory = 512M\nnetwork-helper = no\n# all\n\n").code, 0)

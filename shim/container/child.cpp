@@ -56,6 +56,7 @@ public:
         if (::setsid() < 0) throw_errno(errno, "make a session");
         enter_namespaces();
         build_root();
+        make_keyring();
         runtime_hooks();
         enter_root();
         const std::string filter = plan_.fate == Fate::created ? park() : wait_for(sync_, Sync::execute);
@@ -196,6 +197,12 @@ private:
         enter_cgroups();
     }
 
+    /// Before any program of the configuration's or the image's: hooks inside are such as well.
+    void make_keyring() {
+        if (wants_lsm(process_)) lsm_procfs_ = open_lsm_procfs();
+        if (plan_.new_keyring) new_session_keyring(plan_.state.id, process_, lsm_procfs_);
+    }
+
     void runtime_hooks() {
         if (plan_.tell_mounted) {
             send(sync_, Sync::mounted);
@@ -209,7 +216,6 @@ private:
     }
 
     void enter_root() {
-        if (wants_lsm(process_)) lsm_procfs_ = open_lsm_procfs();
         finish_mounts(plan_.mounts);
         make_paths_readonly(root_, config_.readonly_paths);
         mask_paths(root_, config_.masked_paths);
@@ -281,18 +287,17 @@ private:
     }
 
     Execution become_user(const std::string& filter) {
-        Execution execution =
-            become_program({process_, config_, plan_.new_keyring ? plan_.state.id : std::string(), plan_.handed,
-                            [this] {
-                                if (plan_.fate == Fate::foreground) {
-                                    die_with_parent(sync_);
-                                } else {
-                                    live_on();
-                                }
-                            },
-                            [this](const std::string& text) { send(sync_, Sync::warning, text); },
-                            filter.empty() ? std::function<void()>() : [&] { load(filter); },
-                            keeps_groups(spec_.annotations), &lsm_procfs_});
+        Execution execution = become_program({process_, config_, plan_.handed,
+                                              [this] {
+                                                  if (plan_.fate == Fate::foreground) {
+                                                      die_with_parent(sync_);
+                                                  } else {
+                                                      live_on();
+                                                  }
+                                              },
+                                              [this](const std::string& text) { send(sync_, Sync::warning, text); },
+                                              filter.empty() ? std::function<void()>() : [&] { load(filter); },
+                                              keeps_groups(spec_.annotations), &lsm_procfs_});
         plan_.executing.set();
         return execution;
     }

@@ -131,6 +131,7 @@ void Container::connect_sockets() {
 void Container::prepare() {
     record_ = new_record(spec_, options_.id, bundle_);
     record_.process = spec_.process.has_value();
+    record_.keyring = !options_.no_new_keyring;
     if (spec_.hooks) {
         record_.poststart = !spec_.hooks->poststart.empty();
         record_.poststop = !spec_.hooks->poststop.empty();

@@ -61,16 +61,12 @@ void load(JoinPlan& plan) {
         set_cpu_affinity(plan.process.exec_cpu_affinity->final_, "process.execCPUAffinity.final");
     }
     const UniqueFd lsm_procfs = wants_lsm(plan.process) ? open_lsm_procfs() : UniqueFd();
+    if (plan.new_keyring) new_session_keyring(plan.state.id, plan.process, lsm_procfs);
     if (plan.process.terminal) take_terminal(plan);
-    const Execution execution = become_program({plan.process,
-                                                plan.spec.get_linux(),
-                                                {},
-                                                plan.handed,
-                                                live,
+    const Execution execution = become_program({plan.process, plan.spec.get_linux(), plan.handed, live,
                                                 [&](const std::string& text) { send(sync, Sync::warning, text); },
                                                 plan.filter.empty() ? std::function<void()>() : [&] { load(plan); },
-                                                keeps_groups(plan.state.annotations),
-                                                &lsm_procfs});
+                                                keeps_groups(plan.state.annotations), &lsm_procfs});
     plan.executing.set();
     execute(execution);
 }

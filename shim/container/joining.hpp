@@ -18,7 +18,8 @@ struct JoinPlan {
     oci::State state;       ///< for the seccomp agent
     std::string filter;     ///< packed; empty: none
     posix::UniqueFd seccomp_agent{};
-    posix::UniqueFd root{};      ///< the container's, where joining its mount namespace does not lead there
+    posix::UniqueFd root{};  ///< the container's, where joining its mount namespace does not lead there
+    bool new_keyring = true;
     bool wait_attached = false;  ///< the parent moves us into cgroups first
     /// The process whose cgroup namespace is to be entered, once we are in its cgroup.
     const posix::UniqueFd* cgroup_namespace_of = nullptr;

@@ -25,6 +25,7 @@ struct Record {
     std::vector<std::string> resctrl;          ///< groups of linux.intelRdt to remove, planned or made
     std::optional<SharedRoot> shared_root;     ///< to be unmounted, planned or made
     std::string systemd_unit;                  ///< that owns the cgroups; empty: they are ours
+    bool keyring = true;                       ///< its programs have a session keyring of their own, by `exec` too
     bool process = true;                       ///< the configuration has a process, so that it can be started
     bool poststart = false, poststop = false;  ///< there are such hooks; they are in the kept configuration
 };

@@ -137,6 +137,7 @@ std::string to_json(const Record& record) {
         json += '}';
     }
     if (!record.systemd_unit.empty()) append(json, ",\"systemdUnit\":", record.systemd_unit);
+    if (!record.keyring) json += ",\"keyring\":false";
     if (!record.process) json += ",\"process\":false";
     if (record.poststart) json += ",\"poststart\":true";
     if (record.poststop) json += ",\"poststop\":true";
@@ -179,6 +180,7 @@ Record parse_record(const std::string& json) {
         shared.place = part.text("place");
     }
     record.systemd_unit = fields.text_or_empty("systemdUnit");
+    record.keyring = fields.flag("keyring", true);
     record.process = fields.flag("process", true);
     record.poststart = fields.flag("poststart", false);
     record.poststop = fields.flag("poststop", false);

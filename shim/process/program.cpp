@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cerrno>
-#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/posix/syscalls.hpp"
@@ -59,12 +58,6 @@ void set_attributes(const ProgramPlan& plan) {
     if (plan.config.personality) set_personality(*plan.config.personality);
     if (plan.config.memory_policy) set_memory_policy(*plan.config.memory_policy);
     if (plan.lsm_procfs != nullptr) set_exec_label(process, *plan.lsm_procfs);
-    if (!plan.keyring.empty()) {
-        const std::optional<KeyLabel> label = plan.lsm_procfs == nullptr
-                                                  ? std::nullopt
-                                                  : std::optional<KeyLabel>(std::in_place, process, *plan.lsm_procfs);
-        new_session_keyring(plan.keyring);
-    }
     own_standard_streams(process.user);
 }
 
@@ -112,6 +105,11 @@ Execution become_program(const ProgramPlan& plan) {
         apply_capabilities(sets);
     }
     return execution;
+}
+
+void new_session_keyring(const std::string& name, const oci::Process& process, const posix::UniqueFd& lsm_procfs) {
+    const KeyLabel label(process, lsm_procfs);
+    new_session_keyring(name);
 }
 
 void die_with_parent(const posix::UniqueFd& sync) {

@@ -14,7 +14,6 @@ namespace locald::shim {
 struct ProgramPlan {
     const oci::Process& process;
     const oci::Linux& config;  ///< personality and memoryPolicy
-    std::string keyring;       ///< the name of its session keyring; empty: the caller's stays
     HandedFds handed{};
     std::function<void()> ids_changed;             ///< a change of ids clears what hangs on them
     std::function<void(const std::string&)> warn;  ///< about what cannot be had
@@ -28,6 +27,10 @@ bool keeps_groups(const oci::Annotations& annotations);
 
 /// From root of the container to its user. Nothing after this call has more rights than the program will have.
 Execution become_program(const ProgramPlan& plan);
+
+/// Before any code of the caller's or the image's runs: a session keyring with the process's label.
+/// @param lsm_procfs  as in ProgramPlan; needed only where there is a label
+void new_session_keyring(const std::string& name, const oci::Process& process, const posix::UniqueFd& lsm_procfs);
 
 /// SIGKILL when the parent ends; set again after every change of ids. @throws Error(lost) when it ended already, told
 /// by its end of `sync`

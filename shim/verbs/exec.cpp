@@ -121,6 +121,7 @@ private:
         // nobody in its own cgroup, and then the program must not run a moment in ours.
         plan.wait_attached = cgroup.has_v1() || cgroup.birth_place();
         plan.detached = options_.detach;
+        plan.new_keyring = record_.keyring;
         plan.root = root_beside();
         plan.console_fd = console_ ? console_.get() : -1;
         plan.handed = {options_.listen_fds, options_.preserve_fds};

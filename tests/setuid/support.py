@@ -91,6 +91,14 @@ def has_v2():
     return any(Path(base, "cgroup.procs").exists() for base in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"))
 
 
+def build_program(name):
+    """A program of the tests' own, static, for everybody to run."""
+    path = world().dir / name
+    if not path.exists():
+        subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", path, ROOT / f"tests/setuid/{name}.c"], check=True)
+    return path
+
+
 class User:
     """An account with a home, and with or without ranges in /etc/subuid and /etc/subgid."""
 
@@ -183,7 +191,7 @@ def user(kind):
 class Bundle:
     """A directory of a user's with busybox in it."""
 
-    def __init__(self, who, *args, **changes):
+    def __init__(self, who, *args, programs=(), **changes):
         self.who = who
         self.dir = Path(tempfile.mkdtemp(dir=who.home, prefix="bundle-"))
         root = self.dir / "rootfs"
@@ -192,6 +200,8 @@ class Bundle:
         shutil.copy("/bin/busybox", root / "bin/busybox")
         for name in ("sh", "id", "cat", "ls", "sleep", "true", "mount", "touch", "echo", "kill", "grep"):
             (root / "bin" / name).symlink_to("busybox")
+        for name in programs:
+            shutil.copy(build_program(name), root / "bin")
         self.config = {
             "ociVersion": "1.3.0",
             "process": {"user": {"uid": 0, "gid": 0}, "args": list(args or ["true"]), "env": ["PATH=/bin"], "cwd": "/"},

@@ -2,23 +2,16 @@
 do, attempt by attempt. Only ids that root granted, and the cgroup, may differ."""
 
 import os
-import subprocess
 
-from tests.setuid.support import ROOT, SetuidCase, world
+from tests.setuid.support import SetuidCase, build_program
 
 
 class Difference(SetuidCase):
-    def program(self):
-        path = world().dir / "enumerate"
-        if not path.exists():
-            subprocess.run(["gcc", "-static", "-O1", "-o", path, ROOT / "tests/setuid/enumerate.c"], check=True)
-        return path
-
     def attempts(self, text):
         return dict(line.rsplit(" ", 1) for line in text.splitlines())
 
     def test_the_shim_gives_the_granted_ids_and_nothing_else(self):
-        program = self.program()
+        program = build_program("enumerate")
         place = self.who.write("place/x", "").parent
         place.chmod(0o755)
         os.chown(place, self.who.uid, self.who.gid)

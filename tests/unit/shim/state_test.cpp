@@ -30,6 +30,7 @@ Record sample() {
     record.shim_start_time = 76;
     record.cgroups = {"/sys/fs/cgroup/web"};
     record.poststop = true;
+    record.keyring = false;
     return record;
 }
 
@@ -40,6 +41,7 @@ TEST(StateRecord, ComesBackAsItWent) {
     EXPECT_EQ(back.state.annotations.at("k"), "v");
     EXPECT_EQ(back.cgroups, sample().cgroups);
     EXPECT_TRUE(back.poststop);
+    EXPECT_FALSE(back.keyring);
     EXPECT_FALSE(back.poststart);
 }
 

@@ -1,6 +1,7 @@
 #include "core/bundle/config_builder.hpp"
 
 #include "core/bundle/parts.hpp"
+#include "core/oci/seccomp_profile.hpp"
 
 namespace locald::bundle {
 
@@ -53,7 +54,7 @@ oci::Linux make_linux(const parts::Plan& plan, const std::vector<std::string>& b
     part.namespaces = make_namespaces(plan);
     part.resources = parts::make_resources(plan.options);
     part.cgroups_path = plan.host.cgroups_path;
-    part.seccomp = default_seccomp(bounding);
+    part.seccomp = oci::default_seccomp(bounding);
     // What tells of the host's hardware and work, or reaches it; moby's and containerd's lists of 2026.
     part.masked_paths = {"/proc/acpi",
                          "/proc/asound",

@@ -48,9 +48,6 @@ struct HostFacts {
 Bundle build_bundle(const RunOptions& options, const std::optional<oci::ImageConfig>& image,
                     const AccountFiles& accounts, const HostFacts& host);
 
-/// The default seccomp profile as a plain resolved list for the given capabilities of the bounding set.
-oci::Seccomp default_seccomp(const std::vector<std::string>& capabilities);
-
 /// The 14 capabilities that docker gives.
 const std::vector<std::string>& default_capabilities();
 

@@ -1,11 +1,13 @@
 #include <map>
 #include <set>
 
+#include "core/oci/seccomp_profile.hpp"
 #include "tests/unit/bundle/builder.hpp"
 
 namespace locald::bundle {
 namespace {
 
+using oci::default_seccomp;
 using ::testing::ElementsAre;
 
 /// What the profile answers to a call whose arguments do not matter.

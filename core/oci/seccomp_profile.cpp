@@ -1,9 +1,11 @@
+#include "core/oci/seccomp_profile.hpp"
+
 #include <algorithm>
 
-#include "core/bundle/config_builder.hpp"
-#include "core/bundle/seccomp_calls.hpp"
+#include "core/oci/image_spec.hpp"
+#include "core/oci/seccomp_calls.hpp"
 
-namespace locald::bundle {
+namespace locald::oci {
 
 namespace {
 
@@ -31,23 +33,23 @@ std::vector<std::string> own_architectures(const std::string& architecture) {
     return {};  // the runtime takes its own
 }
 
-oci::SeccompRule allowed(std::vector<std::string> names, std::vector<oci::SeccompArg> args = {}) {
-    oci::SeccompRule rule;
+SeccompRule allowed(std::vector<std::string> names, std::vector<SeccompArg> args = {}) {
+    SeccompRule rule;
     rule.names = std::move(names);
     rule.action = allow;
     rule.args = std::move(args);
     return rule;
 }
 
-oci::SeccompRule refused(std::vector<std::string> names, std::uint32_t err, std::vector<oci::SeccompArg> args = {}) {
-    oci::SeccompRule rule = allowed(std::move(names), std::move(args));
+SeccompRule refused(std::vector<std::string> names, std::uint32_t err, std::vector<SeccompArg> args = {}) {
+    SeccompRule rule = allowed(std::move(names), std::move(args));
     rule.action = refuse;
     rule.errno_ret = err;
     return rule;
 }
 
-oci::SeccompArg argument(std::uint32_t index, const char* op, std::uint64_t value, std::uint64_t value_two = 0) {
-    oci::SeccompArg arg;
+SeccompArg argument(std::uint32_t index, const char* op, std::uint64_t value, std::uint64_t value_two = 0) {
+    SeccompArg arg;
     arg.index = index;
     arg.value = value;
     arg.value_two = value_two;
@@ -57,7 +59,7 @@ oci::SeccompArg argument(std::uint32_t index, const char* op, std::uint64_t valu
 
 /// Every family but AF_ALG and AF_VSOCK, whose sockets reach the kernel's ciphers and the hypervisor. Each comparison
 /// is over all 64 bits while the kernel looks at the lower 32, so "not 38" would let 0x100000026 pass.
-void add_socket(std::vector<oci::SeccompRule>& rules) {
+void add_socket(std::vector<SeccompRule>& rules) {
     rules.push_back(allowed({"socket"}, {argument(0, "SCMP_CMP_LT", af_alg)}));
     for (std::uint64_t family = af_alg + 1; family <= last_family; ++family) {
         if (family != af_vsock) rules.push_back(allowed({"socket"}, {argument(0, "SCMP_CMP_EQ", family)}));
@@ -68,7 +70,7 @@ void add_socket(std::vector<oci::SeccompRule>& rules) {
 }
 
 /// Threads and processes, but no new namespaces.
-void add_clone(std::vector<oci::SeccompRule>& rules, std::uint32_t flags_index) {
+void add_clone(std::vector<SeccompRule>& rules, std::uint32_t flags_index) {
     rules.push_back(allowed({"clone"}, {argument(flags_index, "SCMP_CMP_MASKED_EQ", all_namespace_bits, 0)}));
     for (const std::uint64_t bit : namespace_bits) {
         rules.push_back(refused({"clone"}, eperm, {argument(flags_index, "SCMP_CMP_MASKED_EQ", bit, bit)}));
@@ -78,7 +80,7 @@ void add_clone(std::vector<oci::SeccompRule>& rules, std::uint32_t flags_index) 
 }
 
 /// personality(2): PER_LINUX, PER_LINUX32, both with UNAME26, and the question for the current one.
-void add_personality(std::vector<oci::SeccompRule>& rules) {
+void add_personality(std::vector<SeccompRule>& rules) {
     for (const std::uint64_t value : {0x0ULL, 0x8ULL, 0x20000ULL, 0x20008ULL, 0xffffffffULL}) {
         rules.push_back(allowed({"personality"}, {argument(0, "SCMP_CMP_EQ", value)}));
     }
@@ -86,7 +88,7 @@ void add_personality(std::vector<oci::SeccompRule>& rules) {
 
 }  // namespace
 
-oci::Seccomp default_seccomp(const std::vector<std::string>& capabilities) {
+Seccomp default_seccomp(const std::vector<std::string>& capabilities) {
     const auto holds = [&capabilities](std::string_view name) {
         return std::find(capabilities.begin(), capabilities.end(), name) != capabilities.end();
     };
@@ -99,8 +101,8 @@ oci::Seccomp default_seccomp(const std::vector<std::string>& capabilities) {
     const bool may_unshare = holds("CAP_SYS_ADMIN");
     if (may_unshare) open.insert(open.end(), {"clone", "clone3"});
 
-    const std::string architecture = oci::host_platform().architecture;
-    oci::Seccomp profile;
+    const std::string architecture = host_platform().architecture;
+    Seccomp profile;
     profile.default_action = refuse;
     // A call that is in no list is newer than the list: ENOSYS keeps the fallbacks of C libraries working.
     profile.default_errno_ret = enosys;
@@ -113,4 +115,4 @@ oci::Seccomp default_seccomp(const std::vector<std::string>& capabilities) {
     return profile;
 }
 
-}  // namespace locald::bundle
+}  // namespace locald::oci

@@ -1,8 +1,8 @@
-#include "core/bundle/seccomp_calls.hpp"
+#include "core/oci/seccomp_calls.hpp"
 
 #include <array>
 
-namespace locald::bundle {
+namespace locald::oci {
 
 namespace {
 
@@ -495,4 +495,4 @@ std::span<const std::string_view> harmless_calls() noexcept { return harmless; }
 std::span<const GatedCalls> gated_calls() noexcept { return gated; }
 std::span<const std::string_view> refused_calls() noexcept { return refused; }
 
-}  // namespace locald::bundle
+}  // namespace locald::oci

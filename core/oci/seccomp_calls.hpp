@@ -3,7 +3,7 @@
 #include <span>
 #include <string_view>
 
-namespace locald::bundle {
+namespace locald::oci {
 
 /// System calls that only holders of one of `capabilities` may make.
 struct GatedCalls {
@@ -18,4 +18,4 @@ std::span<const GatedCalls> gated_calls() noexcept;
 /// whose objects no namespace holds apart.
 std::span<const std::string_view> refused_calls() noexcept;
 
-}  // namespace locald::bundle
+}  // namespace locald::oci

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/text.hpp"
 #include "core/oci/image_spec.hpp"
 #include "core/oci/seccomp_calls.hpp"
 
@@ -31,6 +32,10 @@ std::vector<std::string> own_architectures(const std::string& architecture) {
     if (architecture == "ppc64le") return {"SCMP_ARCH_PPC64LE"};
     if (architecture == "s390x") return {"SCMP_ARCH_S390X", "SCMP_ARCH_S390"};
     return {};  // the runtime takes its own
+}
+
+void add_words(std::vector<std::string>& list, std::string_view text) {
+    for (const auto word : split(text, ' ')) list.emplace_back(word);
 }
 
 SeccompRule allowed(std::vector<std::string> names, std::vector<SeccompArg> args = {}) {
@@ -92,11 +97,13 @@ Seccomp default_seccomp(const std::vector<std::string>& capabilities) {
     const auto holds = [&capabilities](std::string_view name) {
         return std::find(capabilities.begin(), capabilities.end(), name) != capabilities.end();
     };
-    std::vector<std::string> open(harmless_calls().begin(), harmless_calls().end());
-    std::vector<std::string> closed(refused_calls().begin(), refused_calls().end());
+    std::vector<std::string> open;
+    std::vector<std::string> closed;
+    add_words(open, harmless_calls());
+    add_words(closed, refused_calls());
     for (const auto& gate : gated_calls()) {
-        auto& side = std::any_of(gate.capabilities.begin(), gate.capabilities.end(), holds) ? open : closed;
-        side.insert(side.end(), gate.names.begin(), gate.names.end());
+        const auto holders = split(gate.capabilities, ' ');
+        add_words(std::any_of(holders.begin(), holders.end(), holds) ? open : closed, gate.names);
     }
     const bool may_unshare = holds("CAP_SYS_ADMIN");
     if (may_unshare) open.insert(open.end(), {"clone", "clone3"});

@@ -14,6 +14,7 @@
 #include "shim/process/process.hpp"
 #include "shim/seccomp/names.hpp"
 #include "shim/seccomp/seccomp.hpp"
+#include "shim/start/root_files.h"
 
 namespace locald::shim {
 
@@ -56,6 +57,16 @@ Json linux_features() {
             {"netDevices", enabled}};
 }
 
+/// All that a setuid start adds to what a configuration says; `max`: no limit but those on the caller's own way.
+Json annotations(const std::string& libseccomp) {
+    const std::string added = "org.locald.shim.setuid-defaults.";
+    return {{"io.github.seccomp.libseccomp.version", libseccomp},
+            {added + "linux.seccomp", "default"},
+            {added + "user.containers", std::to_string(locald_default_containers)},
+            {added + "user.pids", std::to_string(locald_default_pids)},
+            {added + "user.memory", "max"}};
+}
+
 }  // namespace
 
 std::string features_json() {
@@ -68,7 +79,7 @@ std::string features_json() {
         {"hooks", {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}},
         {"mountOptions", known_mount_options()},
         {"linux", linux_features()},
-        {"annotations", {{"io.github.seccomp.libseccomp.version", version}}},
+        {"annotations", annotations(version)},
         // A dot at the end: all names that begin so.
         {"potentiallyUnsafeConfigAnnotations", {"org.systemd.property.", "run.oci."}},
     };

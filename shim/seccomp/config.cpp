@@ -7,7 +7,9 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
+#include "core/oci/seccomp_profile.hpp"
 #include "shim/seccomp/agent.hpp"
+#include "shim/start/rights.h"
 
 namespace locald::shim {
 
@@ -68,6 +70,19 @@ oci::Seccomp profile_of(const oci::Spec& spec) {
     return profile;
 }
 
+/// Says "no filter", though libseccomp would make a program of it that kills calls of a foreign architecture. With an
+/// architecture, a rule or a flag in it somebody wants one.
+bool allows_everything(const oci::Seccomp& profile) {
+    return profile.default_action == "SCMP_ACT_ALLOW" && profile.syscalls.empty() && profile.architectures.empty() &&
+           profile.flags.empty();
+}
+
+/// The default profile for the rights that the container can have; without a process it can have none.
+oci::Seccomp safe_profile(const oci::Spec& spec) {
+    if (!spec.process || !spec.process->capabilities) return oci::default_seccomp({});
+    return oci::default_seccomp(spec.process->capabilities->bounding);
+}
+
 void refuse_unknown_names(const oci::Seccomp& profile) {
     for (std::size_t i = 0; i < profile.syscalls.size(); ++i) {
         for (const auto& name : profile.syscalls[i].names) {
@@ -84,7 +99,9 @@ void refuse_unknown_names(const oci::Seccomp& profile) {
 bool replaces_seccomp(const oci::Annotations& annotations) { return annotations.contains(raw_program); }
 
 bool has_seccomp(const oci::Spec& spec) {
-    return replaces_seccomp(spec.annotations) || (spec.linux_ && spec.linux_->seccomp);
+    if (replaces_seccomp(spec.annotations)) return true;
+    if (!spec.linux_ || !spec.linux_->seccomp) return locald_rights.mode == locald_was_setuid;
+    return !allows_everything(*spec.linux_->seccomp);
 }
 
 void check_seccomp(const oci::Spec& spec) {
@@ -97,8 +114,9 @@ void check_seccomp(const oci::Spec& spec) {
 }
 
 std::optional<SeccompFilter> container_seccomp(const oci::Spec& spec, const std::string& cache_dir) {
+    if (!has_seccomp(spec)) return std::nullopt;
     if (replaces_seccomp(spec.annotations)) return raw_filter(spec.annotations.at(raw_program));
-    if (!spec.linux_ || !spec.linux_->seccomp) return std::nullopt;
+    if (!spec.linux_ || !spec.linux_->seccomp) return compile_seccomp(safe_profile(spec), cache_dir);
     return compile_seccomp(profile_of(spec), cache_dir);
 }
 

@@ -399,8 +399,8 @@ int locald_read_policy(struct locald_policy* policy, char* words, unsigned long 
     const struct said said = {words, size, "/etc/locald/shim.conf"};
     policy->has_group = 0;
     policy->ids.count = 0;
-    policy->containers = 1024;
-    policy->pids = 32768;
+    policy->containers = locald_default_containers;
+    policy->pids = locald_default_pids;
     policy->memory = ~0ULL;
     const int how = open_lines(&lines, said.path);
     if (how == absent) return 0;

@@ -45,6 +45,9 @@ struct locald_policy {
     struct locald_ranges ids;           ///< what subuid and subgid may grant; none: anything
     int network_helper;
 };
+/// What is in force where shim.conf does not say it; of memory there is no limit then but those on the caller's own
+/// way.
+enum { locald_default_containers = 1024, locald_default_pids = 32768 };
 /// @return 0; -1 with the reason in `words`
 int locald_read_policy(struct locald_policy* policy, char* words, unsigned long size);
 

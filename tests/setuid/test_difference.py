@@ -1,5 +1,6 @@
 """The promise as a difference: what root of a plain user namespace can do, against what root of a container of the setuid shim can
-do, attempt by attempt. Only ids that root granted, and the cgroup, may differ."""
+do, attempt by attempt. Only ids that root granted, and the cgroup, may differ. The default profile stands not in between (support.Bundle):
+it is no part of the promise, because the caller may name another."""
 
 import os
 

@@ -44,7 +44,7 @@ const std::vector<Room>& rooms() {
         {"shim/base", {"core/base", "core/posix", "core/oci"}},
         {"shim/options", {"core/base", "core/posix", "core/oci"}},
         {"shim/namespaces", {"core/base", "core/posix", "core/oci", "shim/start"}},
-        {"shim/seccomp", {"core/base", "core/posix", "core/oci"}},
+        {"shim/seccomp", {"core/base", "core/posix", "core/oci", "shim/start"}},
         {"shim/cgroup", {"core/base", "core/posix", "core/oci", "shim/start", "shim/base"}},
         {"shim/mounts",
          {"core/base", "core/posix", "core/oci", "shim/start", "shim/base", "shim/namespaces", "shim/cgroup"}},

@@ -137,7 +137,7 @@ void check_own_include(const std::string& file, const std::string& target, Strin
 void check_foreign_include(const std::string& file, const std::string& header, Strings& findings) {
     for (const Foreign& rule : foreign_headers()) {
         if (header.starts_with(rule.header) && !starts_with_any(file, rule.only_in)) {
-            findings.push_back(file + ": <" + header + "> is not for this room");
+            findings.emplace_back(file).append(": <").append(header).append("> is not for this room");
         }
     }
     if (header.starts_with("nlohmann/") && file.ends_with(".hpp") && !is_json_helper(file)) {
@@ -163,7 +163,7 @@ Strings findings_in(const std::string& file, std::istream& text) {
         } else if (std::regex_search(line, match, foreign_include)) {
             check_foreign_include(file, match[1], findings);
         } else if (std::regex_search(line, platform_switch) && !starts_with_any(file, platform_folders())) {
-            findings.push_back(file + ": a platform switch outside the platform folders: " + line);
+            findings.emplace_back(file).append(": a platform switch outside the platform folders: ").append(line);
         }
     }
     return findings;

@@ -11,6 +11,7 @@
 #include "backends/linux/admin/host_rules.hpp"
 #include "backends/linux/admin/root_files.hpp"
 #include "backends/linux/host_facts.hpp"
+#include "backends/linux/namespace_rights.hpp"
 #include "backends/linux/probe_parts.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -38,14 +39,28 @@ Finding kernel() {
     return {"kernel.version", Severity::critical, shown + " is older than 5.14", "use a newer kernel"};
 }
 
-/// @param rights  of the shim; nothing when there is none
-Finding user_namespaces(const std::optional<ShimRights>& rights) {
+Finding user_namespaces(const ShimFindings& shim) {
+    const auto& rights = shim.rights;
+    const std::string to_type =
+        shim.way_into_group.empty() ? "sudo locald admin setup --group GROUP" : shim.way_into_group;
     posix::IdMaps own;
     own.uids = {{0, ::geteuid(), 1}};
     own.gids = {{0, ::getegid(), 1}};
     try {
         posix::make_user_namespace(own);
-        return {"userns.allowed", Severity::ok, "user namespaces can be made", {}};
+        const int err = ::geteuid() == 0 ? 0 : try_rights_in_user_namespace();
+        if (err == 0) return {"userns.allowed", Severity::ok, "user namespaces can be made", {}};
+        if (rights == ShimRights::setuid) {
+            return {"userns.allowed",
+                    Severity::note,
+                    "ordinary users have no rights in a user namespace here; the setuid shim makes this user's",
+                    {}};
+        }
+        const std::string why = admin::why_no_user_namespaces();
+        return {"userns.allowed", Severity::critical,
+                "a user namespace that this user makes gives him no rights: mount in it: " + errno_text(err) +
+                    (why.empty() ? "" : ": " + why),
+                to_type};
     } catch (const Error& e) {
         std::string remedy = e.remedy();
         if (admin::nobody_makes_user_namespaces()) {
@@ -56,7 +71,7 @@ Finding user_namespaces(const std::optional<ShimRights>& rights) {
                     "ordinary users make no user namespaces here; the setuid shim makes this user's",
                     {}};
         } else if (!admin::why_no_user_namespaces().empty()) {
-            remedy = "sudo locald admin setup --group GROUP";
+            remedy = to_type;
         }
         // Root needs none; a user can't run anything without.
         const std::string why = admin::why_no_user_namespaces();
@@ -133,7 +148,7 @@ runtime::ProbeReport probe_host(const runtime::RuntimeChoice& choice) {
     report.backend = "linux";
     const ShimFindings shim = shim_findings(choice);
     const auto add = [&](const auto& more) { report.findings.insert(report.findings.end(), more.begin(), more.end()); };
-    report.findings = {kernel(), user_namespaces(shim.rights)};
+    report.findings = {kernel(), user_namespaces(shim)};
     add(security_module_findings(shim.rights));
     report.findings.push_back(ids(shim.rights));
     add(directory_user_findings());

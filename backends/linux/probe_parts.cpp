@@ -1,5 +1,6 @@
 #include "backends/linux/probe_parts.hpp"
 
+#include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,6 +37,18 @@ Finding version_of(const std::string& program) {
             "install locald and locald-shim from the same build"};
 }
 
+/// What root types so that this user may execute the installed one; empty when it is not its group that keeps him out.
+std::string way_into_group(const ShimChoice& choice) {
+    if (choice.refused.empty() || choice.candidates.back().executable) return {};
+    struct stat st {};
+    if (::stat(choice.candidates.back().path.c_str(), &st) != 0 || (st.st_mode & S_IXGRP) == 0) return {};
+    const group* of_file = ::getgrgid(st.st_gid);
+    const std::string name = of_file != nullptr ? of_file->gr_name : std::to_string(st.st_gid);
+    const passwd* own = ::getpwuid(::geteuid());
+    const std::string user = own != nullptr ? own->pw_name : std::to_string(::geteuid());
+    return "sudo usermod -aG " + name + " " + user + "   # then log in again";
+}
+
 Finding rights_of(const ShimChoice& choice) {
     if (choice.rights == ShimRights::root) {
         return {"shim.rights", Severity::ok, choice.program + " runs with root's rights", {}};
@@ -48,9 +61,8 @@ Finding rights_of(const ShimChoice& choice) {
     }
     const std::string what = choice.program + " runs with this user's own rights (rootless): ";
     if (!choice.refused.empty()) {
-        const bool by_group = ::access(choice.candidates.back().path.c_str(), X_OK) != 0;
-        std::string remedy = choice.is_warning ? "sudo locald admin setup" : "";
-        if (by_group) remedy = "root can make this user a member of its group: usermod -aG GROUP USER";
+        std::string remedy = way_into_group(choice);
+        if (remedy.empty() && choice.is_warning) remedy = "sudo locald admin setup";
         return {"shim.rights", choice.is_warning ? Severity::warning : Severity::note, what + choice.refused, remedy};
     }
     const auto& lost = choice.candidates.front().lost;
@@ -75,6 +87,7 @@ ShimFindings shim_findings(const runtime::RuntimeChoice& choice) {
         out.findings.push_back(version_of(chosen.program));
         out.findings.push_back(rights_of(chosen));
         out.rights = chosen.rights;
+        out.way_into_group = way_into_group(chosen);
         for (const auto& candidate : chosen.candidates) {
             if (candidate.unsafe.empty() || chosen.refused.starts_with(candidate.path)) continue;
             out.findings.push_back({"shim.exposed", Severity::warning,
@@ -91,18 +104,13 @@ std::vector<Finding> security_module_findings(const std::optional<ShimRights>& r
     std::vector<Finding> found;
     if (admin::kernel_text("/sys/module/apparmor/parameters/enabled") == "Y") {
         const bool restricts = admin::kernel_text("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1";
-        const bool helped = ::access("/etc/apparmor.d/locald-shim", F_OK) == 0 || rights != ShimRights::rootless;
-        if (restricts && !helped) {
-            found.push_back({"lsm.apparmor", Severity::warning,
-                             "AppArmor takes the rights in a user namespace away from programs without a profile",
-                             "sudo locald admin setup --group GROUP"});
-        } else {
-            found.push_back({"lsm.apparmor",
-                             Severity::ok,
-                             restricts ? "AppArmor is on and restricts user namespaces; the shim has leave"
-                                       : "AppArmor is on and restricts no user namespaces",
-                             {}});
-        }
+        // Whether it bites here is tried: see userns.allowed.
+        found.push_back({"lsm.apparmor",
+                         restricts && rights == ShimRights::rootless ? Severity::note : Severity::ok,
+                         restricts ? "AppArmor is on and leaves rights in a user namespace only to programs with a "
+                                     "profile that says so (kernel.apparmor_restrict_unprivileged_userns=1)"
+                                   : "AppArmor is on and restricts no user namespaces",
+                         {}});
     }
     const std::string enforce = admin::kernel_text("/sys/fs/selinux/enforce");
     if (enforce == "1") {
@@ -144,8 +152,12 @@ std::vector<Finding> directory_user_findings() {
 std::vector<Finding> controller_findings(const std::optional<ShimRights>& rights) {
     if (!is_pure_cgroup_v2() || rights != ShimRights::setuid) return {};
     std::string base = "/sys/fs/cgroup/system.slice/locald.service";
-    if (::access(base.c_str(), F_OK) != 0) base = "/sys/fs/cgroup/locald";
-    const std::string available = admin::kernel_text("/sys/fs/cgroup/cgroup.controllers");
+    std::string above = base;  // systemd hands on what it knows, which hugetlb is not among
+    if (::access(base.c_str(), F_OK) != 0) {
+        base = "/sys/fs/cgroup/locald";
+        above = "/sys/fs/cgroup";
+    }
+    const std::string available = admin::kernel_text(above + "/cgroup.controllers");
     const std::string enabled = admin::kernel_text(base + "/cgroup.subtree_control");
     const auto has = [](const std::string& text, const char* word) {
         const auto words = split(text, ' ');
@@ -156,8 +168,10 @@ std::vector<Finding> controller_findings(const std::optional<ShimRights>& rights
         if (has(available, name) && !has(enabled, name)) missing.append(missing.empty() ? "" : " ").append(name);
     }
     if (missing.empty()) {
-        return {
-            {"cgroup.controllers", Severity::ok, "the cgroups of containers have every controller that is here", {}}};
+        return {{"cgroup.controllers",
+                 Severity::ok,
+                 "the cgroups of containers have every controller that " + above + " has",
+                 {}}};
     }
     return {{"cgroup.controllers", Severity::warning,
              "the cgroups of users in " + base + " lack the controllers " + missing + ", so their limits are refused",

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "backends/linux/shim_choice.hpp"
@@ -13,6 +14,7 @@ namespace locald::backends {
 /// Which file is the shim, with which rights it runs and why with no more.
 struct ShimFindings {
     std::optional<ShimRights> rights;  ///< nothing: there is no shim
+    std::string way_into_group;  ///< what root types where an installed one is for a group that this user is not in
     std::vector<runtime::Finding> findings;
 };
 ShimFindings shim_findings(const runtime::RuntimeChoice& choice);

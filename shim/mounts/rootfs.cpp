@@ -101,7 +101,15 @@ void isolate_mounts(const oci::Spec& spec) {
     if (isolation == Isolation::peers) return;
     if (::mount(nullptr, "/", nullptr, MS_REC | (isolation == Isolation::slave ? MS_SLAVE : MS_PRIVATE), nullptr) !=
         0) {
-        throw_errno(errno, "cut the mounts off from the host's");
+        const int err = errno;
+        Error error(ErrorKind::system, "cut the mounts off from the host's: " + errno_text(err), err);
+        // No file is asked for its mode here: a security module has said no, and on Ubuntu it is this rule.
+        if (err == EACCES) {
+            error.with_remedy(
+                "AppArmor gives a program without a profile no rights in a user namespace where "
+                "kernel.apparmor_restrict_unprivileged_userns is 1: sudo locald admin setup --group GROUP");
+        }
+        throw error;
     }
 }
 

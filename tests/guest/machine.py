@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = ROOT / "vm-images/test"
+RECIPES = ROOT / "vm-images"
 CACHE = ROOT / "build/guest"
 READY = b"locald-guest: ready"
 BUILD_SECONDS, BOOT_SECONDS, SSH_SECONDS, END_SECONDS = 900, 240, 60, 30
@@ -30,28 +30,27 @@ class GuestError(Exception):
     """The machine could not be built, booted or reached."""
 
 
-def recipe_hash():
+def recipe_hash(name):
     digest = hashlib.sha256()
-    for path in sorted(RECIPE.rglob("*")):
-        if path.is_file():
-            digest.update(f"{path.relative_to(RECIPE)}\0".encode() + path.read_bytes() + b"\0")
+    for path in (RECIPES / "common", RECIPES / name / "build"):
+        digest.update(f"{path.relative_to(RECIPES)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def image():
+def image(name="test"):
     """The directory of the built image; builds it where the recipe changed, and drops images of former recipes."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    wanted = CACHE / recipe_hash()
+    recipe = RECIPES / name / "build"
+    wanted = CACHE / f"{name}-{recipe_hash(name)}"
     with open(CACHE / ".lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (wanted / "disk.raw").exists():
-            for old in CACHE.iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old)
-            done = subprocess.run([RECIPE / "build", wanted], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            for old in CACHE.glob(f"{name}-*"):
+                shutil.rmtree(old)
+            done = subprocess.run([recipe, wanted], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True, errors="replace", timeout=BUILD_SECONDS, check=False)
             if done.returncode != 0:
-                raise GuestError(f"{RECIPE}/build ended with {done.returncode}\n" + "\n".join(done.stdout.splitlines()[-40:]))
+                raise GuestError(f"{recipe} ended with {done.returncode}\n" + "\n".join(done.stdout.splitlines()[-40:]))
     return wanted
 
 

@@ -1,5 +1,6 @@
 """Boots the guest, runs every suite of this folder in it, and passes their results on: one JSON line a test. Then again with
-version 1 of cgroups, in both of systemd's ways, for the classes of older_cgroups that are meant for each.
+version 1 of cgroups, in both of systemd's ways, for the classes of older_cgroups that are meant for each; and Ubuntu's machine for
+its own suite.
 
 usage: python3 -m tests.guest.run [PATTERN...]       as root, for the image; the released programs are in build/release/bin
 """
@@ -17,10 +18,11 @@ from tests.guest.machine import ROOT, Guest, GuestError, image
 
 HOME = "/srv/locald"
 SUITES_SECONDS = 400
-#: What the kernel is told beside the usual, and what is run then.
-BOOTS = [("", "tests.guest", ""),
-         ("systemd.unified_cgroup_hierarchy=0", "tests.guest.older_cgroups", "Hybrid"),
-         ("systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1", "tests.guest.older_cgroups", "Legacy")]
+#: The machine, what its kernel is told beside the usual, and what is run then.
+BOOTS = [("test", "", "tests.guest", ""),
+         ("test", "systemd.unified_cgroup_hierarchy=0", "tests.guest.older_cgroups", "Hybrid"),
+         ("test", "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1", "tests.guest.older_cgroups", "Legacy"),
+         ("ubuntu", "", "tests.guest.ubuntu", "")]
 FILES = [(ROOT / "tests", "tests"), (ROOT / "build/release/bin/locald-shim", "bin/locald-shim"),
          (ROOT / "build/release/bin/locald", "bin/locald")]
 
@@ -71,14 +73,14 @@ def main():
         tell("tests.guest", "end")
         return
     try:
-        directory = image()
-        step("image is there")
-        boots = [(cmdline, target, wanted(target, word, sys.argv[1:])) for cmdline, target, word in BOOTS]
-        if not any(tests for _, _, tests in boots):
+        boots = [(name, cmdline, target, wanted(target, word, sys.argv[1:])) for name, cmdline, target, word in BOOTS]
+        if not any(tests for *_, tests in boots):
             tell("tests.guest", "failed", "no test has this name")
-        for cmdline, target, tests in boots:
+        for name, cmdline, target, tests in boots:
             if not tests:
                 continue
+            directory = image(name)
+            step(f"image {name} is there")
             with Guest(directory, cmdline) as guest:
                 step(f"booted {cmdline}")
                 guest.copy_in([(path, name) for path, name in FILES if path.exists()], HOME)

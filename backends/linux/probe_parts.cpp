@@ -11,6 +11,7 @@
 #include "backends/linux/admin/root_files.hpp"
 #include "backends/linux/admin/subids.hpp"
 #include "backends/linux/host_facts.hpp"
+#include "backends/linux/shim_policy.hpp"
 #include "backends/linux/shim_program.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -86,6 +87,8 @@ ShimFindings shim_findings(const runtime::RuntimeChoice& choice) {
         const auto chosen = choose_shim(choice, {});
         out.findings.push_back(version_of(chosen.program));
         out.findings.push_back(rights_of(chosen));
+        const auto policy = policy_findings(chosen);
+        out.findings.insert(out.findings.end(), policy.begin(), policy.end());
         out.rights = chosen.rights;
         out.way_into_group = way_into_group(chosen);
         for (const auto& candidate : chosen.candidates) {

@@ -18,7 +18,7 @@ namespace {
 constexpr std::array verbs{
     &bundle_verb,   &create_verb, &start_verb,      &run_verb,     &exec_verb, &state_verb,  &list_verb,
     &kill_verb,     &delete_verb, &pause_verb,      &resume_verb,  &ps_verb,   &update_verb, &events_verb,
-    &features_verb, &spec_verb,   &checkpoint_verb, &restore_verb, &init_verb, &userns_verb,
+    &features_verb, &spec_verb,   &checkpoint_verb, &restore_verb, &init_verb, &userns_verb, &policy_verb,
 };
 
 constexpr const char* help_head =

@@ -20,7 +20,7 @@ struct Verb {
 // Each in its own file; the table of them is verbs.cpp.
 extern const Verb bundle_verb, create_verb, run_verb, start_verb, exec_verb, state_verb, list_verb, kill_verb,
     delete_verb, features_verb, spec_verb, checkpoint_verb, restore_verb, init_verb, pause_verb, resume_verb, ps_verb,
-    update_verb, events_verb, userns_verb;
+    update_verb, events_verb, userns_verb, policy_verb;
 
 /// Runs the command line (argv without the program's name). Every error ends up as one line on standard error and in
 /// the log. @return the exit code

@@ -97,6 +97,35 @@ class Doctor(InstalledCase):
         found = self.doctor(before=before.replace("echo 1", "echo 0"))["lsm.apparmor"]
         self.assertEqual(found[0], "ok")
 
+    def policy(self, text, code=0, more="true", **kwargs):
+        before = f"mkdir -p /etc/locald; printf '{text}' >/etc/locald/shim.conf; {more}"
+        return self.doctor(code=code, before=before, **kwargs)["shim.policy"]
+
+    def test_the_policy_that_holds(self):
+        self.assert_ok(self.setup())
+        severity, text, _ = self.doctor(before="rm -rf /etc/locald")["shim.policy"]
+        self.assertEqual(severity, "ok")
+        self.assertRegex(text, "1024 containers, 32768 processes, memory without a limit.*the defaults: there is no /etc/locald/shim.conf")
+        severity, text, _ = self.policy("containers = 64\\npids = 4096\\nmemory = 8G\\nids = 1-4000000000\\n")
+        self.assertEqual(severity, "ok")
+        self.assertRegex(text, "64 containers, 4096 processes, 8G of memory; .*within 1-4000000000 .by /etc/locald/shim.conf")
+        self.assertEqual(self.policy("pids = 4096\\n", more="chmod 600 /etc/locald/shim.conf")[:1], ("ok",))
+
+    def test_a_policy_that_refuses_this_user_is_an_error(self):
+        self.assert_ok(self.setup())
+        severity, text, remedy = self.policy("group = shadow\\n", code=1)
+        self.assertEqual(severity, "critical")
+        self.assertIn("lets only members of the group shadow", text)
+        self.assertRegex(remedy, "sudo usermod -aG shadow [^ ]+ ")
+        self.assertEqual(self.policy("group = shadow\\n", options=f"--groups={os.stat('/etc/shadow').st_gid}")[0], "ok")
+        for words, conf, more in (("not within|ids", "ids = 5-6\\n", "true"), ("line 2: .*unknown key.*: nonsense", "\\nnonsense = 1\\n", "true"),
+                                  ("regular file of root's", "pids = 9\\n", "chmod 666 /etc/locald/shim.conf"),
+                                  ("regular file of root's", "pids = 9\\n", f"chown {self.who.uid} /etc/locald/shim.conf")):
+            with self.subTest(conf, more=more):
+                severity, text, remedy = self.policy(conf, code=1, more=more)
+                self.assertEqual((severity, "locald-shim policy" in remedy), ("critical", True), text)
+                self.assertRegex(text, words)
+
 
 class Somebody:
     """An account that /etc/passwd does not have."""

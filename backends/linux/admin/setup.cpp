@@ -14,6 +14,7 @@
 #include "backends/linux/admin/root_files.hpp"
 #include "backends/linux/admin/subids.hpp"
 #include "backends/linux/admin/work.hpp"
+#include "backends/linux/shim_policy.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/host/lock.hpp"
@@ -70,6 +71,15 @@ std::optional<host::FileLock> lock(const Work& work) {
     return held;
 }
 
+/// Setup writes no policy: it says which one holds.
+void tell_policy(const Work& work, const std::string& shim) {
+    try {
+        work.note("shim.policy", shim_policy_in_words(shim));
+    } catch (const Error& e) {
+        work.note("shim.policy", "every start is refused: " + e.message(), e.remedy());
+    }
+}
+
 }  // namespace
 
 void LinuxSetup::set_up(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
@@ -93,6 +103,7 @@ void LinuxSetup::set_up(const runtime::SetupOptions& options, const runtime::Set
         admin::see_to_states(work);
     }
     admin::see_to_subids(work);
+    tell_policy(work, source.path);
 }
 
 void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
@@ -111,6 +122,10 @@ void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::Set
         }
     };
     look("shim.installed", [&] { admin::see_to_shim(work, admin::read_shim_source(shim_), {}); });
+    look("shim.policy", [&] {
+        const std::string words = shim_policy_in_words(admin::read_shim_source(shim_).path);
+        sink({"shim.policy", runtime::SetupStep::State::good, words, {}});
+    });
     look("userns.max", [&] { admin::see_to_max_user_namespaces(work); });
     if (const auto why = admin::why_no_user_namespaces(); !why.empty()) work.note("userns.allowed", why);
     look("lsm.apparmor", [&] { admin::see_to_apparmor(work); });

@@ -17,9 +17,9 @@ using Flags = std::set<std::string>;
 
 const std::vector<const Verb*>& verbs() {
     static const std::vector<const Verb*> all{
-        &bundle_verb, &create_verb, &start_verb,    &run_verb,   &exec_verb,       &state_verb,
-        &list_verb,   &kill_verb,   &delete_verb,   &pause_verb, &resume_verb,     &ps_verb,
-        &update_verb, &events_verb, &features_verb, &spec_verb,  &checkpoint_verb, &restore_verb};
+        &bundle_verb,   &create_verb, &start_verb,      &run_verb,     &exec_verb,  &state_verb,  &list_verb,
+        &kill_verb,     &delete_verb, &pause_verb,      &resume_verb,  &ps_verb,    &update_verb, &events_verb,
+        &features_verb, &spec_verb,   &checkpoint_verb, &restore_verb, &policy_verb};
     return all;
 }
 

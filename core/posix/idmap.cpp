@@ -234,8 +234,9 @@ UniqueFd make_user_namespace(const IdMaps& maps) {
         e.add_context("make a user namespace");
         if (e.os_errno() == EPERM || e.os_errno() == ENOSPC) {
             e.with_remedy(
-                "this host allows no user namespace to this user: `locald doctor` names the rule, and "
-                "`sudo locald admin setup --group GROUP` gives them to a group");
+                "this host allows no user namespace to this user (user.max_user_namespaces, "
+                "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns): `locald doctor` "
+                "names the rule, and `sudo locald admin setup --group GROUP` gives them to a group");
         }
         throw;
     }

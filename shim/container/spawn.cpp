@@ -30,8 +30,9 @@ namespace {
     error.add_context("make the container's namespaces");
     if ((flags & CLONE_NEWUSER) != 0 && (e.os_errno() == EPERM || e.os_errno() == ENOSPC)) {
         error.with_remedy(
-            "this host allows no user namespace to this user: `locald doctor` names the rule, and "
-            "`sudo locald admin setup --group GROUP` gives them to a group");
+            "this host allows no user namespace to this user (user.max_user_namespaces, "
+            "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns): `locald doctor` "
+            "names the rule, and `sudo locald admin setup --group GROUP` gives them to a group");
     } else if (e.os_errno() == EPERM) {
         error.with_remedy("run as root, or give the container a user namespace");
     }

@@ -34,6 +34,7 @@ struct CgroupStats {
         std::uint64_t limit = 0, usage = 0, max = 0, failcnt = 0;  ///< limit: 2^64-1 is none
     };
     struct Memory {
+        bool counted = false;  ///< some memory cgroup is the container's; else pressure alone is known
         std::uint64_t cache = 0;
         Entry usage, swap, kernel, kernel_tcp;        ///< swap: memory and swap together, as v1 counts
         std::map<std::string, std::uint64_t> raw;     ///< memory.stat

@@ -92,11 +92,13 @@ std::string table_json(const std::map<std::string, std::uint64_t>& table) {
 
 std::string memory_json(const CgroupStats::Memory& memory) {
     Object object;
-    object.if_any("cache", memory.cache)
-        .raw("usage", entry_json(memory.usage))
-        .raw("swap", entry_json(memory.swap))
-        .raw("kernel", entry_json(memory.kernel))
-        .raw("kernelTCP", entry_json(memory.kernel_tcp));
+    if (memory.counted) {
+        object.if_any("cache", memory.cache)
+            .raw("usage", entry_json(memory.usage))
+            .raw("swap", entry_json(memory.swap))
+            .raw("kernel", entry_json(memory.kernel))
+            .raw("kernelTCP", entry_json(memory.kernel_tcp));
+    }
     if (!memory.raw.empty()) object.raw("raw", table_json(memory.raw));
     object.if_any("psi", memory.pressure);
     if (!memory.events.empty()) object.raw("event_count", table_json(memory.events));
@@ -146,11 +148,11 @@ std::string to_json(const CgroupStats& stats) {
             size.c_str(),
             Object().if_any("usage", entry.usage).if_any("max", entry.max).number("failcnt", entry.failcnt).text());
     }
-    return Object()
-        .raw("cpu", cpu_json(stats.cpu))
-        .raw("cpuset", cpuset_json(stats.cpuset))
-        .raw("memory", memory_json(stats.memory))
-        .raw("pids", Object().if_any("current", stats.pids_current).if_any("limit", stats.pids_limit).text())
+    Object all;
+    all.raw("cpu", cpu_json(stats.cpu)).raw("cpuset", cpuset_json(stats.cpuset));
+    // Left out where nobody counts it: an absent usage beside a limit of 0 would look like a container without memory.
+    if (stats.memory.counted || stats.memory.pressure) all.raw("memory", memory_json(stats.memory));
+    return all.raw("pids", Object().if_any("current", stats.pids_current).if_any("limit", stats.pids_limit).text())
         .raw("blkio", blkio_json(stats))
         .raw("hugetlb", hugetlb.text())
         .raw("intel_rdt", "{}")

@@ -45,6 +45,7 @@ CgroupStats::Entry memory_entry(const CgroupDir& dir, const std::string& name) {
 }
 
 void read_memory(const CgroupDir& dir, CgroupStats::Memory& memory) {
+    memory.counted = true;
     memory.raw = read_table(dir, "memory.stat");
     const auto cache = memory.raw.find("total_cache");
     memory.cache = cache != memory.raw.end() ? cache->second : memory.raw["cache"];

@@ -42,6 +42,7 @@ CgroupStats::Entry memory_entry(const CgroupDir& dir, const std::string& name) {
 void read_memory(const CgroupDir& dir, CgroupStats::Memory& memory) {
     memory.pressure = parse_pressure(dir.read("memory.pressure").value_or(""));
     if (!dir.has("memory.current")) return;
+    memory.counted = true;
     memory.raw = read_table(dir, "memory.stat");
     memory.cache = value_of(memory.raw, "file");
     memory.events = read_table(dir, "memory.events");

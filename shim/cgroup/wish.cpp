@@ -30,9 +30,11 @@ int try_limit(const CgroupDir& dir, const CgroupLimit& limit, std::string& file,
 
 [[noreturn]] void throw_limit(const CgroupLimit& limit, const std::string& file, const std::string& value, int err,
                               const std::string& refused) {
-    std::string text = limit.field + ": write " + value + " to " + file + ": " + errno_text(err);
-    if (!refused.empty()) text += " (" + refused + ")";
     const bool missing = err == ENOENT;
+    // Not the kernel's words then: podman reads them in any error of a runtime as "the container's program is missing".
+    std::string text =
+        limit.field + ": write " + value + " to " + file + ": " + (missing ? "the file is not there" : errno_text(err));
+    if (!refused.empty()) text += " (" + refused + ")";
     throw Error(missing ? ErrorKind::unsupported : kind_of_errno(err), text, err)
         .with_remedy(missing ? "the controller " + json_quote(limit.controller) +
                                    " is not available there: enable it in this kernel and in cgroup.subtree_control "

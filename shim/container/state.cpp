@@ -21,6 +21,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
+#include "core/posix/idmap.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/base/timestamp.hpp"
 #include "shim/cgroup/cgroup.hpp"
@@ -264,6 +265,14 @@ void StateDir::keep_filter(const std::string& filter) const {
 
 std::string StateDir::read_filter() const { return read_kept(filter_name, true); }
 
+std::string StateDir::owner_name() const {
+    struct stat st {};
+    if (::fstat(dir_.get(), &st) != 0) return {};
+    // By the text of /etc/passwd: a static program must not load the modules of NSS.
+    const std::string name = posix::user_name(st.st_uid);
+    return name.empty() ? "#" + std::to_string(st.st_uid) : name;
+}
+
 void StateDir::mark_cgroups_made() const { posix::write_all(lock_, "c", "lock"); }
 
 bool StateDir::cgroups_made() const {
@@ -390,6 +399,7 @@ oci::State state_now(const UniqueFd& root, const std::string& id) {
     Record record = dir.read();
     record.state.status = dir.status(record);
     if (record.state.status == "stopped") record.state.pid = 0;
+    record.state.owner = dir.owner_name();
     return record.state;
 }
 

@@ -67,6 +67,8 @@ public:
     const std::string& id() const noexcept { return id_; }
     /// Set once the cgroups of the record were made by us: before that they are only planned, and whoever is in them is
     /// not ours.
+    /// The name of the user whose container it is; `#` and his number where /etc/passwd has none.
+    std::string owner_name() const;
     void mark_cgroups_made() const;
     bool cgroups_made() const;
     /// Set once `update` wrote more cgroups into the record: then whoever has the old list must read it again.

@@ -34,6 +34,8 @@ void adopt_map(std::vector<oci::IdMapping>& config, const char* text, const std:
 
 }  // namespace
 
+bool gives_maps() noexcept { return locald_rights.mode == locald_was_setuid; }
+
 posix::UniqueFd given_user_namespace() {
     if (locald_rights.user_namespace < 0) return {};
     posix::UniqueFd fd(::fcntl(locald_rights.user_namespace, F_DUPFD_CLOEXEC, 3));

@@ -5,6 +5,9 @@
 
 namespace locald::shim {
 
+/// By a setuid shim: its starts map what root granted by then, and take no other maps.
+bool gives_maps() noexcept;
+
 /// A descriptor of the user namespace that the setuid prologue made; empty where it made none.
 posix::UniqueFd given_user_namespace();
 

@@ -89,6 +89,8 @@ const Verb events_verb{
     "\n"
     "Prints one JSON object a line, of type stats once every interval and of type oom whenever the kernel killed a\n"
     "process of the container for memory, until the container ends.\n"
+    "What no cgroup of the container's counts is left out: where memory is on cgroup version 1, it joins one only for\n"
+    "a memory limit.\n"
     "  --interval TIME   such as 5s or 1m30s (default: 5s)\n"
     "  --stats           print the statistics of now and exit\n",
     show_events};

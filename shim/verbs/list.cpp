@@ -1,6 +1,3 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 
@@ -16,19 +13,6 @@ namespace locald::shim {
 using posix::UniqueFd;
 
 namespace {
-
-/// The user's name by the text of /etc/passwd: a static program must not load the modules of NSS.
-std::string owner_name(uid_t uid) {
-    const UniqueFd file = posix::open_if_exists("/etc/passwd", O_RDONLY);
-    if (file) {
-        const std::string text = posix::read_all(file, "/etc/passwd");
-        for (const auto line : split(text, '\n')) {
-            const auto fields = split(line, ':');
-            if (fields.size() >= 4 && parse_u64(fields[2]) == uid) return std::string(fields[0]);
-        }
-    }
-    return "#" + std::to_string(uid);
-}
 
 std::string table(const std::vector<oci::State>& states) {
     constexpr std::size_t columns = 6;
@@ -59,10 +43,6 @@ std::vector<oci::State> look_at_all(const std::string& root_path) {
     for (const auto& id : root ? list_ids(root) : std::vector<std::string>()) {
         try {
             states.push_back(state_now(root, id));
-            struct stat st {};
-            if (::fstatat(root.get(), id.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-                states.back().owner = owner_name(st.st_uid);
-            }
         } catch (const Error& e) {
             if (e.kind() == ErrorKind::not_found) continue;  // it ended while we looked
             // Shown all the same: only what is seen can be deleted.

@@ -8,6 +8,7 @@
 #include "core/oci/runtime_spec.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/namespaces/given_user.hpp"
 #include "shim/verbs/verbs.hpp"
 
 namespace locald::shim {
@@ -44,8 +45,10 @@ void make_rootless(oci::Spec& spec) {
     oci::Linux& config = *spec.linux_;
     std::erase_if(config.namespaces, [](const oci::Namespace& entry) { return entry.type == "network"; });
     config.namespaces.push_back({"user", {}});
-    config.uid_mappings = {{0, ::geteuid(), 1}};
-    config.gid_mappings = {{0, ::getegid(), 1}};
+    if (!gives_maps()) {
+        config.uid_mappings = {{0, ::geteuid(), 1}};
+        config.gid_mappings = {{0, ::getegid(), 1}};
+    }
     config.resources.reset();
     for (auto& mount : spec.mounts) {
         std::erase_if(mount.options, [](const std::string& option) { return option == "gid=5"; });  // not mapped
@@ -97,7 +100,8 @@ const Verb spec_verb{
     "already stays, and is an error.\n"
     "\n"
     "  -b, --bundle DIR   the bundle directory (default: the current one)\n"
-    "      --rootless     for an ordinary user: a user namespace with the caller's ids, the host's network\n",
+    "      --rootless     for an ordinary user: a user namespace with the caller's ids (by a setuid shim those that\n"
+    "                     its starts map), the host's network\n",
     write_spec};
 
 }  // namespace locald::shim

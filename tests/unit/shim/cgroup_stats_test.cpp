@@ -44,6 +44,7 @@ TEST(CgroupStatsJson, HasTheMembersThatReadersOfEventsExpect) {
     CgroupStats stats;
     stats.cpu.total = 5;
     stats.cpu.percpu = {2, 3};
+    stats.memory.counted = true;
     stats.memory.usage = {~std::uint64_t{0}, 4096, 8192, 1};
     stats.memory.raw = {{"anon", 7}};
     stats.pids_current = 3;
@@ -64,6 +65,15 @@ TEST(CgroupStatsJson, HasTheMembersThatReadersOfEventsExpect) {
                       "full":{"avg10":0,"avg60":0,"avg300":0,"total":0}}},
       "hugetlb":{"2MB":{"failcnt":2}},"intel_rdt":{},"network_interfaces":null})");
     EXPECT_EQ(json, expected) << json.dump(1);
+}
+
+TEST(CgroupStatsJson, LeavesOutMemoryThatNobodyCounts) {
+    CgroupStats stats;
+    EXPECT_FALSE(nlohmann::json::parse(to_json(stats)).contains("memory"));
+    stats.memory.pressure = parse_pressure("some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n");
+    const auto json = nlohmann::json::parse(to_json(stats));
+    EXPECT_FALSE(json["memory"].contains("usage"));
+    EXPECT_EQ(json["memory"]["psi"]["some"]["total"], 9);
 }
 
 }  // namespace

@@ -190,8 +190,10 @@ void Container::start() {
     const InheritedOomScore score(spec_.process ? spec_.process->oom_score_adj : std::nullopt);
     child_ = spawn(namespaces_, cgroup_, [&] {
         ours.reset();
+        if (must_be_moved()) plan.wait_attached = true;
         container_main(plan, theirs);
     });
+    if (cgroup_.birth_place() && !child_.born_in_cgroup) plan.wait_attached = true;
     theirs.reset();
     console_.reset();
     start_listener_.reset();

@@ -8,9 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <functional>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -76,9 +80,34 @@ long clone_from_foothold(const clone_args& wanted, int user_namespace, const std
     return locald_ask_foothold(&foothold);
 }
 
+/// Linux 6.14 and newer kills at birth what CLONE_INTO_CGROUP makes where something was once written to cgroup.kill of
+/// the maker's own cgroup, and not of the other. The signal is there before clone3 comes back.
+bool is_killed_at_birth(const UniqueFd& proc, pid_t pid) {
+    constexpr std::string_view key = "\nShdPnd:\t";
+    constexpr int hexadecimal = 16;
+    std::array<char, 4096> status{};
+    const UniqueFd file(::openat(proc.get(), (std::to_string(pid) + "/status").c_str(), O_RDONLY | O_CLOEXEC));
+    const ssize_t n = file ? ::read(file.get(), status.data(), status.size()) : -1;
+    const std::string_view text(status.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+    const auto at = text.find(key);
+    if (at == std::string_view::npos) return false;  // then the loss of the process is the error
+    std::uint64_t pending = 0;
+    std::from_chars(text.data() + at + key.size(), text.data() + text.size(), pending, hexadecimal);
+    return (pending >> (SIGKILL - 1U) & 1U) != 0;
+}
+
+/// Opened before this process joins another's mounts, where numbers are other processes'.
+UniqueFd open_proc(const UniqueFd& cgroup) {
+    return cgroup ? UniqueFd(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) : UniqueFd();
+}
+
+bool born_elsewhere = false;
+
 /// clone3, born in `cgroup` if that is possible. Some refusals of CLONE_INTO_CGROUP only mean that the process must be
 /// moved there later.
-Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup, const std::function<void()>& body) {
+Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup, const std::function<void()>& body,
+                   UniqueFd proc = {}) {
+    if (!proc) proc = open_proc(cgroup);
     Spawned spawned;
     int pidfd = -1;
     clone_args args{};
@@ -103,12 +132,21 @@ Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup,
         } catch (const Error& e) {
             const int err = e.os_errno();
             if (err != EACCES && err != EPERM && err != EBUSY && err != EOPNOTSUPP && err != EINVAL) throw;
-            args.flags &= ~static_cast<std::uint64_t>(CLONE_INTO_CGROUP);
-            args.cgroup = 0;
         }
+        if (spawned.born_in_cgroup && spawned.pid > 0 && is_killed_at_birth(proc, spawned.pid)) {
+            while (::waitpid(spawned.pid, nullptr, __WALL) < 0 && errno == EINTR) {
+            }
+            ::close(pidfd);
+            pidfd = -1;
+            spawned.born_in_cgroup = false;
+        }
+        args.flags &= ~static_cast<std::uint64_t>(CLONE_INTO_CGROUP);
+        args.cgroup = 0;
+        born_elsewhere = !spawned.born_in_cgroup;  // told to the child by its copy of our memory
     }
     if (!spawned.born_in_cgroup) spawned.pid = posix::clone3(args);
     if (spawned.pid == 0) {
+        proc.reset();
         body();
         ::_exit(125);
     }
@@ -214,6 +252,8 @@ std::optional<Spawned> spawn_in_given_namespace(NamespacePlan& namespaces, const
 
 }  // namespace
 
+bool must_be_moved() noexcept { return born_elsewhere; }
+
 Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
     const FootholdEnd end;
     try {
@@ -241,8 +281,9 @@ Spawned spawn_beside(const UniqueFd& first, std::uint64_t flags, const UniqueFd&
         }
     };
     if ((flags & CLONE_NEWUSER) != 0) return spawn_through_helper(0, cgroup, enter, body);
+    UniqueFd proc = open_proc(cgroup);
     enter();
-    return clone_into(0, SIGCHLD, cgroup, body);
+    return clone_into(0, SIGCHLD, cgroup, body, std::move(proc));
 }
 
 std::string remedy_for_lost_process(int signal) {

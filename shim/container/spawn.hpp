@@ -25,6 +25,9 @@ struct Spawned {
 /// `namespaces`.
 Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body);
 
+/// In the process that spawn() or spawn_beside() made: it was not born in its cgroup, so it waits until it was moved.
+bool must_be_moved() noexcept;
+
 /// A process in the namespaces (`flags`, CLONE_NEW…) of a container's first process, born in `cgroup` where the kernel
 /// lets us. From its first moment nothing of the host's is its root or working directory; we must be undumpable before.
 /// This process joins them too, all but a user namespace; HostPlace takes it back.

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -14,7 +17,25 @@
 namespace locald::cli {
 
 void print(std::string_view text) {
-    in_step("write to stdout", [&] { host::write_all(STDOUT_FILENO, text); });
+    try {
+        host::write_all(STDOUT_FILENO, text);
+    } catch (Error& e) {
+        if (e.os_errno() == EPIPE) {  // `locald image ls | head -1`: as every other program ends there
+            std::signal(SIGPIPE, SIG_DFL);
+            std::raise(SIGPIPE);
+            std::_Exit(128 + SIGPIPE);
+        }
+        e.add_context("write to stdout");
+        throw;
+    }
+}
+
+void print_of_work(std::string_view text) {
+    try {
+        host::write_all(STDOUT_FILENO, text);
+    } catch (const Error&) {
+        return;
+    }
 }
 
 void note(std::string_view text) {

@@ -8,8 +8,11 @@
 
 namespace locald::cli {
 
-/// Writes data to stdout. @throws Error when it cannot be written (a full disk, a closed pipe)
+/// Writes data to stdout; a pipe that nobody reads ends this process as SIGPIPE does. @throws Error when it cannot be
+/// written (a full disk)
 void print(std::string_view text);
+/// Says on stdout how far a work is that goes on whether anybody reads it or not.
+void print_of_work(std::string_view text);
 
 /// Writes one line for people to stderr: `locald: <text>`.
 void note(std::string_view text);

@@ -14,8 +14,8 @@ public:
     }
 
     int run(const Globals& globals, std::vector<std::string>) override {
-        runtime::make_runtime(globals.choice())->host_setup().remove(options_, [](const runtime::SetupStep& step) {
-            print(setup_text(step));
+        runtime::make_runtime(globals.choice())->host_setup().remove(options_, [&](const runtime::SetupStep& step) {
+            if (!globals.quiet) print_of_work(setup_text(step));
         });
         return 0;
     }

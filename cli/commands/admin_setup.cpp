@@ -24,9 +24,9 @@ public:
         runtime::make_runtime(globals.choice())->host_setup().set_up(options_, [&](const runtime::SetupStep& step) {
             changes = changes || step.state == runtime::SetupStep::State::done ||
                       step.state == runtime::SetupStep::State::would;
-            print(setup_text(step));
+            if (!globals.quiet) print_of_work(setup_text(step));
         });
-        if (!changes) print("All is as it should be; nothing was changed.\n");
+        if (!changes && !globals.quiet) print_of_work("All is as it should be; nothing was changed.\n");
         return 0;
     }
 

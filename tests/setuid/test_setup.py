@@ -127,7 +127,7 @@ class Installing(SetupCase):
 
     def test_the_default_place(self):
         done = self.host("$L admin setup >/dev/null; stat -c '%a %u %g %h' /usr/local/libexec/locald/locald-shim; $L admin remove; "
-                         "ls -A /usr/local/libexec | wc -l")
+                         "ls -A /usr/local | wc -l")
         self.assertIn("4755 0 0 2", self.assert_ok(done))
         self.assertTrue(done.text.endswith("\n0\n"), done)
 
@@ -400,7 +400,7 @@ class Kills(SetupCase):
         self.assertGreater(killed, 60)
         self.assert_ok(self.setup())
         self.assert_installed()
-        self.assertEqual(sorted(path.name for path in self.base.rglob("*") if path.name not in (".lock", "locald-shim")),
+        self.assertEqual(sorted(path.name for path in self.base.rglob("*") if path.name not in (".lock", ".made", "locald-shim")),
                          [path.name for path in self.base.iterdir() if path.is_dir()])
         self.assertEqual(len([path for path in self.base.iterdir() if path.is_dir()]), 1)
 

@@ -6,7 +6,7 @@ import subprocess
 from tests.setuid.test_setup import SetupCase, load_tests  # noqa: F401  (unittest's)
 
 
-class Cgroups(SetupCase):
+class CgroupCase(SetupCase):
     """Below a cgroup of version 2 of our own, which the private view has as its whole tree."""
 
     def setUp(self):
@@ -19,6 +19,8 @@ class Cgroups(SetupCase):
         with open(f"{self.root}/cgroup.controllers", encoding="utf-8") as file:
             self.controllers = [name for name in file.read().split() if name in ("memory", "pids", "cpu", "io", "cpuset", "hugetlb")]
 
+
+class Cgroups(CgroupCase):
     def test_users_have_every_controller_that_there_is(self):
         done = self.setup("; cat /sys/fs/cgroup/locald/cgroup.subtree_control", variables={"CGROUPS": self.root})
         self.assertEqual(set(self.controllers), set(self.assert_ok(done).splitlines()[-1].split() if self.controllers else []))

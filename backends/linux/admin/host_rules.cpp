@@ -54,7 +54,9 @@ void see_to_max_user_namespaces(const Work& work) {
     const std::string text =
         "# Written by `locald admin setup --set-max-user-namespaces`.\nuser.max_user_namespaces = " + number + "\n";
     const bool is_so = kernel_text(most_namespaces) == number && read_root_file(sysctl_file) == text;
-    work.see_to("userns.max", is_so, std::string("user.max_user_namespaces is ") + number + ", also by " + sysctl_file,
+    work.see_to("userns.max", is_so,
+                {std::string("user.max_user_namespaces is ") + number + ", also by " + sysctl_file,
+                 std::string("user.max_user_namespaces is not ") + number + ", or not by " + sysctl_file},
                 "sudo locald admin remove", [&] {
                     posix::write_all(posix::open(most_namespaces, O_WRONLY), number, most_namespaces);
                     write_root_file(sysctl_file, text);
@@ -63,17 +65,19 @@ void see_to_max_user_namespaces(const Work& work) {
 
 void remove_max_user_namespaces(const Work& work) {
     if (!read_root_file(sysctl_file)) return;
-    work.see_to("userns.max", false,
-                std::string(sysctl_file) + " is not there; the kernel's number stays until the next start of the host",
-                {}, [] { remove_root_file(sysctl_file); });
+    work.see_away("userns.max", false, sysctl_file, {}, [] { remove_root_file(sysctl_file); });
+    work.note("userns.max", "user.max_user_namespaces keeps its number until the next start of the host");
 }
 
 void see_to_apparmor(const Work& work) {
     if (!has_apparmor() || ::access("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", F_OK) != 0) return;
     const std::string text = apparmor_profile(work.base());
     const std::string parser = find_root_program("apparmor_parser");
-    work.see_to("lsm.apparmor", read_root_file(apparmor_file) == text,
-                std::string(apparmor_file) + " lets the installed shim make user namespaces",
+    const auto found = read_root_file(apparmor_file);
+    work.see_to("lsm.apparmor", found == text,
+                {std::string(apparmor_file) + " lets the installed shim make user namespaces",
+                 std::string(apparmor_file) + (found ? " is not what setup writes: another place of the shim, perhaps"
+                                                     : " is not there: it would let the shim make user namespaces")},
                 "sudo locald admin remove", [&] {
                     write_root_file(apparmor_file, text);
                     if (!parser.empty()) run_root_program({parser, "--replace", apparmor_file});
@@ -84,7 +88,7 @@ void see_to_apparmor(const Work& work) {
 
 void remove_apparmor(const Work& work) {
     if (!read_root_file(apparmor_file)) return;
-    work.see_to("lsm.apparmor", false, std::string(apparmor_file) + " is not there", {}, [] {
+    work.see_away("lsm.apparmor", false, apparmor_file, {}, [] {
         const std::string parser = find_root_program("apparmor_parser");
         // One that was never loaded is no reason to keep the file.
         if (!parser.empty()) try_root_program({parser, "--remove", apparmor_file});

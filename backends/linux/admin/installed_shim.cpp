@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -29,6 +31,7 @@ namespace {
 const std::string shim_name = "locald-shim";
 const std::string new_name = ".locald-shim.new";
 const std::string lock_name = ".lock";
+const std::string made_name = ".made";
 
 /// How the installed file has to be.
 struct Wanted {
@@ -187,6 +190,40 @@ gid_t id_of_group(const std::string& name) {
     return found->gr_gid;
 }
 
+/// Directories above the base, where they are empty.
+void remove_made(const std::string& made, const std::string& base_path) {
+    auto paths = split(made, '\n');
+    std::reverse(paths.begin(), paths.end());
+    for (const auto part : paths) {
+        const std::string path(part);
+        if (path.empty() || !base_path.starts_with(path + "/")) continue;
+        const auto parent = open_root_directory(parent_of(path), false);
+        if (parent.exists) ::unlinkat(parent.fd.get(), name_of(path).c_str(), AT_REMOVEDIR);
+    }
+}
+
+/// One line on what `status` found in a base that is there.
+std::string what_is_wrong(const RootDirectory& base, const std::string& base_path, const std::string& version_dir,
+                          const Wanted& wanted, const ShimSource& source) {
+    const std::string path = base_path + "/" + shim_name;
+    const auto file = open_regular(base.fd, shim_name);
+    if (!file) return path + " is not there";
+    if (sha256_of(posix::read_all(file, path)).hex() != wanted.digest) {
+        return path + " is of another build than " + source.path;
+    }
+    const auto st = posix::fstat(file, path);
+    if (st.st_uid != 0 || st.st_gid != wanted.group || (st.st_mode & 07777) != wanted.mode) {
+        std::array<char, 8> mode{};
+        std::snprintf(mode.data(), mode.size(), "%04o", st.st_mode & 07777);
+        return path + " belongs to " + std::to_string(st.st_uid) + ":" + std::to_string(st.st_gid) + " with mode " +
+               mode.data();
+    }
+    if (!leftovers(base.fd, version_dir).empty()) {
+        return base_path + " still has " + leftovers(base.fd, version_dir).front() + " of an older setup";
+    }
+    return path + " is another file than " + base_path + "/" + version_dir + "/" + shim_name;
+}
+
 }  // namespace
 
 ShimSource read_shim_source(const std::string& given) {
@@ -205,6 +242,15 @@ std::string group_of_installed(const Work& work) {
     if (!file) return {};
     const auto st = posix::fstat(file, shim_name);
     return (st.st_mode & S_ISUID) != 0 && (st.st_mode & S_IXOTH) == 0 ? name_of_group(st.st_gid) : std::string();
+}
+
+void make_base(const Work& work) {
+    std::vector<std::string> made;
+    open_root_directory(work.base(), true, &made);
+    std::erase(made, work.base());
+    std::string text;
+    for (const auto& path : made) text.append(path).append("\n");
+    if (!text.empty()) write_root_file(work.base() + "/" + made_name, text);
 }
 
 void see_to_shim(const Work& work, const ShimSource& source, const std::string& needs_group) {
@@ -226,16 +272,19 @@ void see_to_shim(const Work& work, const ShimSource& source, const std::string& 
         wanted.group = group.empty() ? 0 : id_of_group(group);
         wanted.mode = group.empty() ? 04755 : 04750;
         bool is_so = false;
+        std::string lack = base_path + "/" + shim_name + " is not there";
         if (base.exists) {
             const auto dir = open_version(base.fd, version_dir);
             const ino_t stable = inode_if(base.fd, shim_name, wanted);
             is_so =
                 stable != 0 && stable == inode_if(dir, shim_name, wanted) && leftovers(base.fd, version_dir).empty();
+            if (!is_so) lack = what_is_wrong(base, base_path, version_dir, wanted, source);
         }
         const std::string who = group.empty() ? "root:root, mode 4755" : "root:" + group + ", mode 4750";
         work.see_to("shim.installed", is_so,
-                    base_path + "/" + shim_name + " is " + version_dir + ", " + who +
-                        (group.empty() ? "" : ": only members of the group may run it"),
+                    {base_path + "/" + shim_name + " is " + version_dir + ", " + who +
+                         (group.empty() ? "" : ": only members of the group may run it"),
+                     lack},
                     "sudo locald admin remove", [&] { install(base_path, version_dir, source.bytes, wanted); });
     });
 }
@@ -245,17 +294,19 @@ void remove_shim(const Work& work) {
     in_step("remove " + base_path, [&] {
         const auto base = open_root_directory(base_path, false);
         const bool there = base.exists && (open_regular(base.fd, shim_name) || !leftovers(base.fd, {}).empty());
-        work.see_to(
-            "shim.installed", !there, base_path + "/" + shim_name + " is not there", "sudo locald admin setup", [&] {
-                // The name that it is found by goes first.
-                strip_and_unlink(base.fd, shim_name);
-                remove_leftovers(base.fd, {}, 0);
-                ::unlinkat(base.fd.get(), lock_name.c_str(), 0);
-                const auto parent = open_root_directory(parent_of(base_path), false);
-                if (::unlinkat(parent.fd.get(), name_of(base_path).c_str(), AT_REMOVEDIR) != 0 && errno != ENOTEMPTY) {
-                    throw_errno(errno, "remove ", base_path);
-                }
-            });
+        work.see_away("shim.installed", !there, base_path + "/" + shim_name, "sudo locald admin setup", [&] {
+            // The name that it is found by goes first.
+            strip_and_unlink(base.fd, shim_name);
+            remove_leftovers(base.fd, {}, 0);
+            ::unlinkat(base.fd.get(), lock_name.c_str(), 0);
+            const std::string made = read_root_file(base_path + "/" + made_name).value_or("");
+            ::unlinkat(base.fd.get(), made_name.c_str(), 0);
+            const auto parent = open_root_directory(parent_of(base_path), false);
+            if (::unlinkat(parent.fd.get(), name_of(base_path).c_str(), AT_REMOVEDIR) != 0 && errno != ENOTEMPTY) {
+                throw_errno(errno, "remove ", base_path);
+            }
+            remove_made(made, base_path);
+        });
     });
 }
 

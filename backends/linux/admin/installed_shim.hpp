@@ -21,6 +21,10 @@ ShimSource read_shim_source(const std::string& given);
 void see_to_shim(const Work& work, const ShimSource& source, const std::string& needs_group);
 void remove_shim(const Work& work);
 
+/// The base and what is missing above it. Its file `.made` says which directories those were: `remove_shim` takes no
+/// other empty one away.
+void make_base(const Work& work);
+
 /// The group that alone may execute the installed shim; empty: everybody, or there is none.
 std::string group_of_installed(const Work& work);
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ namespace locald::backends::admin {
 namespace {
 
 constexpr const char* states = "/run/locald";
+constexpr const char* made_by_setup = "trusted.locald.setup";
 constexpr std::array controllers = {"memory", "pids", "cpu", "io", "cpuset", "hugetlb"};
 
 struct DirCloser {
@@ -101,6 +103,22 @@ bool remove_tree_of_cgroups(const std::string& path) {
     return ::rmdir(path.c_str()) == 0 || errno == ENOENT;
 }
 
+/// Whether `remove` may take this tree: one of version 1 is the shim's own (shim/start/subtree.c makes it where a user
+/// starts something), one of version 2 has setup's mark.
+bool is_setups(const std::string& tree) {
+    struct statfs fs {};
+    if (::statfs(tree.c_str(), &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC) return true;
+    return ::lgetxattr(tree.c_str(), made_by_setup, nullptr, 0) >= 0;
+}
+
+bool is_without_processes(const std::string& tree) {
+    if (!kernel_text(tree + "/cgroup.procs").empty()) return false;
+    const auto below = directories_in(tree);
+    return std::all_of(below.begin(), below.end(), [&](const auto& name) {
+        return is_without_processes(std::string(tree).append("/").append(name));
+    });
+}
+
 /// Every hierarchy in which the shim makes `locald` (shim/start/subtree.c).
 std::vector<std::string> trees() {
     std::vector<std::string> found;
@@ -146,8 +164,13 @@ void see_to_cgroups(const Work& work) {
     }
     const std::string tree = mount + "/locald";
     const auto looked = open_root_directory(tree, false);
-    work.see_to("cgroup.tree", looked.exists, tree + " is there for the containers of users",
-                "sudo locald admin remove", [&] { open_root_directory(tree, true); });
+    work.see_to("cgroup.tree", looked.exists,
+                {tree + " is there for the containers of users", tree + " is not there for the containers of users"},
+                "sudo locald admin remove", [&] {
+                    const auto made = open_root_directory(tree, true);
+                    // For `remove`: one that somebody else made, and perhaps delegated, is not setup's to take away.
+                    static_cast<void>(::fsetxattr(made.fd.get(), made_by_setup, "1", 1, 0));
+                });
     std::vector<std::string> wanted;
     const std::string available = kernel_text(mount + "/cgroup.controllers");
     std::copy_if(controllers.begin(), controllers.end(), std::back_inserter(wanted),
@@ -157,8 +180,11 @@ void see_to_cgroups(const Work& work) {
         return;
     }
     std::string failed;
-    work.see_to("cgroup.controllers", not_enabled(tree, wanted).empty(),
-                "the containers of users have the controllers " + joined(wanted), "sudo locald admin remove", [&] {
+    const auto lacking = not_enabled(tree, wanted);
+    work.see_to("cgroup.controllers", lacking.empty(),
+                {"the containers of users have the controllers " + joined(wanted),
+                 "the containers of users lack the controllers " + joined(lacking)},
+                "sudo locald admin remove", [&] {
                     enable(mount, wanted, failed);
                     enable(tree, wanted, failed);
                     take_subtrees_back(tree);
@@ -169,22 +195,26 @@ void see_to_cgroups(const Work& work) {
 }
 
 void remove_cgroups(const Work& work) {
-    const auto found = trees();
-    std::string kept;
-    work.see_to("cgroup.tree", found.empty(), "no cgroup of locald's is there", {}, [&] {
-        for (const auto& tree : found) {
-            if (!remove_tree_of_cgroups(tree)) kept += (kept.empty() ? "" : ", ") + tree;
+    for (const auto& tree : trees()) {
+        if (!is_setups(tree)) {
+            work.note("cgroup.tree", tree + " was not made by setup: it stays");
+            continue;
         }
-    });
-    if (!kept.empty()) {
-        work.note("cgroup.tree", "containers still run in " + kept + ": it stays",
-                  "sudo locald admin remove   # when they have ended");
+        if (!is_without_processes(tree)) {
+            work.note("cgroup.tree", "containers still run in " + tree + ": it stays",
+                      "sudo locald admin remove   # when they have ended");
+            continue;
+        }
+        work.see_away("cgroup.tree", false, tree, {}, [&] {
+            if (!remove_tree_of_cgroups(tree)) throw_errno(errno, "rmdir ", tree);
+        });
     }
 }
 
 void see_to_states(const Work& work) {
-    const std::string what =
-        std::string(states) + " is a tmpfs of its own (nosuid, nodev, noexec, " + states_options + ")";
+    const Work::Words what{
+        std::string(states) + " is a tmpfs of its own (nosuid, nodev, noexec, " + states_options + ")",
+        std::string(states) + " is no tmpfs of its own: a user who fills it fills /run"};
     const bool is_so = is_states_mount();
     if (!is_so) open_root_directory("/run", false);
     if (!is_so && has_states()) {
@@ -201,7 +231,7 @@ void remove_states(const Work& work) {
                   "sudo locald admin remove   # when they have ended");
         return;
     }
-    work.see_to("run.states", !is_states_mount(), std::string("no tmpfs is on ") + states, {}, [] {
+    work.see_away("run.states", !is_states_mount(), std::string("the tmpfs on ") + states, {}, [] {
         if (::umount2(states, UMOUNT_NOFOLLOW) != 0) throw_errno(errno, "umount ", states);
     });
 }

@@ -36,7 +36,7 @@ std::string parent_of(const std::string& path) {
 
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-RootDirectory open_root_directory(const std::string& path, bool make) {
+RootDirectory open_root_directory(const std::string& path, bool make, std::vector<std::string>* made) {
     RootDirectory found{posix::open("/", as_directory), true};
     std::string shown;
     const std::string clean = clean_path(path);
@@ -45,7 +45,9 @@ RootDirectory open_root_directory(const std::string& path, bool make) {
         if (part.empty()) break;
         const std::string name(part);
         shown += "/" + name;
-        if (make && ::mkdirat(found.fd.get(), name.c_str(), 0755) != 0 && errno != EEXIST) {
+        if (make && ::mkdirat(found.fd.get(), name.c_str(), 0755) == 0) {
+            if (made != nullptr) made->push_back(shown);
+        } else if (make && errno != EEXIST) {
             throw_errno(errno, "make directory ", shown);
         }
         posix::UniqueFd next(::openat(found.fd.get(), name.c_str(), as_directory));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/posix/unique_fd.hpp"
 
@@ -19,8 +20,9 @@ struct RootDirectory {
 /// Opens `path` part by part from `/`. Every part must be a directory of root's that is no link and that nobody else
 /// may write in; a parent may be one like /tmp, where the sticky bit keeps others from root's entries.
 /// @param make  parts that are missing are made, 0755
+/// @param made  gets the paths of those that were
 /// @throws Error(denied) that names the part
-RootDirectory open_root_directory(const std::string& path, bool make);
+RootDirectory open_root_directory(const std::string& path, bool make, std::vector<std::string>* made = nullptr);
 
 /// The text of a file of root's; nothing when there is none. @throws Error when it is a link or no regular file
 std::optional<std::string> read_root_file(const std::string& path);

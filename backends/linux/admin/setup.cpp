@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
+#include <functional>
 #include <optional>
 
 #include "backends/linux/admin/host_rules.hpp"
@@ -25,8 +27,9 @@ namespace {
 
 using admin::Work;
 
-void check_root(const std::string& verb) {
-    if (::getuid() == 0 && ::geteuid() == 0) return;
+/// A dry run only looks, which anybody may.
+void check_root(const std::string& verb, const runtime::SetupOptions& options) {
+    if (options.dry_run || (::getuid() == 0 && ::geteuid() == 0)) return;
     throw Error(ErrorKind::denied, verb + " the host: only root may").with_remedy("sudo locald admin " + verb);
 }
 
@@ -64,7 +67,7 @@ void settle() {
 /// One setup at a time. The file is root's alone, or anybody could hold its lock.
 std::optional<host::FileLock> lock(const Work& work) {
     if (!work.acts()) return std::nullopt;
-    admin::open_root_directory(work.base(), true);
+    admin::make_base(work);
     admin::read_root_file(work.base() + "/.lock");  // no link
     auto held = host::FileLock::try_acquire(work.base() + "/.lock");
     if (!held) throw Error(ErrorKind::unavailable, "another `locald admin` is at work on " + work.base());
@@ -80,10 +83,28 @@ void tell_policy(const Work& work, const std::string& shim) {
     }
 }
 
+/// What only root may look at ends an ordinary user's dry run.
+void as_far_as_allowed(const std::string& verb, const std::function<void()>& body) {
+    try {
+        body();
+    } catch (Error& e) {
+        if (e.os_errno() == EACCES && ::geteuid() != 0) e.with_remedy("sudo locald admin " + verb + " --dry-run");
+        throw;
+    }
+}
+
 }  // namespace
 
 void LinuxSetup::set_up(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
-    check_root("setup");
+    as_far_as_allowed("setup", [&] { set_up_host(options, sink); });
+}
+
+void LinuxSetup::remove(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
+    as_far_as_allowed("remove", [&] { remove_from_host(options, sink); });
+}
+
+void LinuxSetup::set_up_host(const runtime::SetupOptions& options, const runtime::SetupSink& sink) const {
+    check_root("setup", options);
     check_options(options);
     const auto source = admin::read_shim_source(shim_);
     settle();
@@ -138,8 +159,8 @@ void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::Set
     }
 }
 
-void LinuxSetup::remove(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
-    check_root("remove");
+void LinuxSetup::remove_from_host(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
+    check_root("remove", options);
     check_options(options);
     settle();
     const Work work(options, options.dry_run ? Work::Deed::promise : Work::Deed::act, sink);

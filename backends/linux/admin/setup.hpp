@@ -15,6 +15,9 @@ public:
     void remove(const runtime::SetupOptions& options, const runtime::SetupSink& sink) override;
 
 private:
+    void set_up_host(const runtime::SetupOptions& options, const runtime::SetupSink& sink) const;
+    static void remove_from_host(const runtime::SetupOptions& options, const runtime::SetupSink& sink);
+
     std::string shim_;  ///< a given place of the shim; empty: beside our own program
 };
 

@@ -94,7 +94,8 @@ void see_to_subids(const Work& work) {
         // By number alone: the shim reads /etc/passwd, which has no name for this one.
         const bool there = !posix::parse_subid(*text, "", static_cast<std::uint32_t>(*uid)).empty();
         if (there) {
-            work.see_to("ids.subids", true, std::string(path) + " has a range of user " + std::to_string(*uid), {}, {});
+            work.see_to("ids.subids", true, {std::string(path) + " has a range of user " + std::to_string(*uid), {}},
+                        {}, {});
         } else if (first + ids > UINT32_MAX) {
             work.note("ids.subids", std::string(path) + " has no room for another range of 65536 ids");
         } else if (!work.options().write_subids) {
@@ -104,7 +105,7 @@ void see_to_subids(const Work& work) {
                           "one of these ids)",
                       "echo " + line + " | sudo tee -a " + path + "   # or: sudo locald admin setup --write-subids");
         } else {
-            work.see_to("ids.subids", false, std::string(path) + " has the line " + line,
+            work.see_to("ids.subids", false, {std::string(path) + " has the line " + line, {}},
                         "remove that line from " + std::string(path), [&] { append_line(path, line); });
         }
     }

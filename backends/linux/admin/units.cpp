@@ -88,7 +88,8 @@ void see_to_units(const Work& work) {
             work.note(id, "containers have their states in /run/locald: the tmpfs comes at the next start of the host");
         }
         work.see_to(id, written && (held_back || is_active(systemctl, unit.name)),
-                    unit.path() + " is written and " + unit.name + (held_back ? " is enabled" : " is started"),
+                    {unit.path() + " is written and " + unit.name + (held_back ? " is enabled" : " is started"),
+                     written ? std::string(unit.name) + " is not started" : unit.path() + " is not what setup writes"},
                     "sudo locald admin remove", [&] {
                         if (!written) write_root_file(unit.path(), unit.text);
                         run_root_program({systemctl, "daemon-reload"});
@@ -109,7 +110,7 @@ void remove_units(const Work& work) {
                       "sudo locald admin remove   # when they have ended");
             continue;
         }
-        work.see_to("systemd.unit", !there, unit.path() + " is not there", {}, [&] {
+        work.see_away("systemd.unit", !there, unit.path(), {}, [&] {
             if (booted) run_root_program({get_systemctl(), "--quiet", "disable", "--now", unit.name});
             remove_root_file(unit.path());
             if (booted) run_root_program({get_systemctl(), "daemon-reload"});

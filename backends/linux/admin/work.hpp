@@ -22,9 +22,17 @@ public:
     /// Where the shim is installed.
     std::string base() const { return options_.prefix + "/libexec/locald"; }
 
+    /// How a thing is put into words.
+    struct Words {
+        std::string is;    ///< as it should be: "X is a tmpfs"
+        std::string lack;  ///< as `status` finds it when it is not: "X is no tmpfs"
+    };
     /// Sees to one thing: `change` is called where it is not as it should be and this pass acts.
-    void see_to(const std::string& id, bool is_so, const std::string& what, const std::string& undo,
+    void see_to(const std::string& id, bool is_so, const Words& words, const std::string& undo,
                 const std::function<void()>& change) const;
+    /// The same for a thing that is to go: "X" is not there, is removed, or would be.
+    void see_away(const std::string& id, bool is_away, const std::string& thing, const std::string& undo,
+                  const std::function<void()>& change) const;
     /// Something for people to know, or to type.
     void note(const std::string& id, const std::string& what, const std::string& type = {}) const;
 

@@ -59,9 +59,9 @@ void write_all(int handle, std::string_view bytes) {
         const ssize_t n = ::write(handle, bytes.data(), bytes.size());
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && (errno == EPIPE || errno == EIO || errno == EBADF)) {
-            throw Error(ErrorKind::unavailable, "write to the container: nobody reads its input any more", errno);
+            throw Error(ErrorKind::unavailable, "nobody reads what is written any more", errno);
         }
-        if (n < 0) throw_errno(errno, "write to the container");
+        if (n < 0) throw_errno(errno, "write");
         bytes.remove_prefix(static_cast<std::size_t>(n));
     }
 }

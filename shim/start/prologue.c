@@ -348,6 +348,12 @@ static void take_foothold(void) {
     if (pid > 0 && wait_for_turn(&it.foothold_turn, 1, pid) == 0) locald_rights.foothold.pid = (int)pid;
     raw_call(SYS_close, it.place, 0, 0, 0, 0);
     it.place = -1;
+    // Without it the container would go where that limit is not.
+    if (pid == -EAGAIN) {
+        refuse("make a process in the caller's cgroup locald/user-<uid>", "",
+               ": his containers have as many as its pids.max allows (`pids` in /etc/locald/shim.conf), or he has as "
+               "many as RLIMIT_NPROC does: end one, or let root raise the limit");
+    }
 }
 
 // ---------------------------------------------------------------- namespace
@@ -467,7 +473,7 @@ void locald_prologue(char** argv, char** envp) {
         if (it.wants_birth) it.place = locald_make_subtrees(it.uid, it.gid, &it.policy);
         become();
         take_foothold();
-        if (it.wants_namespace) make_namespace();
+        if (it.wants_namespace && locald_rights.mode != locald_refused) make_namespace();
     }
     become();
     give_up();

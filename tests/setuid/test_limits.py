@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.setuid.support import SAFE_PATH, SetuidCase, User, in_files, processes, reap, subtrees, wait_until, world
+from tests.setuid.support import SAFE_PATH, SetuidCase, User, in_files, processes, reap, subtrees, traced, wait_until, world
 
 CONF = Path("/etc/locald/shim.conf")
 
@@ -93,6 +93,12 @@ class Limits(LimitsCase):
         subtree = next(path for path in subtrees(self.who.uid) if (path / "cgroup.max.descendants").exists())
         self.assertIn(f"cgroup.max.descendants of {subtree} is 3", done.stderr.decode())
         self.assertIn("`containers` in /etc/locald/shim.conf", done.stderr.decode())
+
+    def test_a_process_too_many_is_refused_and_not_put_elsewhere(self):
+        """pids.max of version 2, which no controller here has: the kernel's answer is made by root's tracer."""
+        words = ("bundle", "run", "--bundle", self.now.dir, "--id", self.new_id())
+        done = traced(self.who, ["-o", "/dev/null", "--inject=clone3:error=EAGAIN:when=1"], world().shim, *words)
+        self.assert_refused(done, "`pids` in /etc/locald/shim.conf", "pids.max")
 
     def test_no_limit_is_looser_than_on_the_callers_own_way(self):
         pids = Path("/sys/fs/cgroup/pids")

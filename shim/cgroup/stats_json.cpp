@@ -151,7 +151,7 @@ std::string to_json(const CgroupStats& stats) {
     Object all;
     all.raw("cpu", cpu_json(stats.cpu)).raw("cpuset", cpuset_json(stats.cpuset));
     // Left out where nobody counts it: an absent usage beside a limit of 0 would look like a container without memory.
-    if (stats.memory.counted || stats.memory.pressure) all.raw("memory", memory_json(stats.memory));
+    if (const std::string memory = memory_json(stats.memory); memory != "{}") all.raw("memory", memory);
     return all.raw("pids", Object().if_any("current", stats.pids_current).if_any("limit", stats.pids_limit).text())
         .raw("blkio", blkio_json(stats))
         .raw("hugetlb", hugetlb.text())

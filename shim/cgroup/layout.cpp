@@ -13,6 +13,7 @@
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
 #include "shim/base/mountinfo.hpp"
+#include "shim/start/rights.h"
 
 namespace locald::shim {
 
@@ -261,7 +262,8 @@ std::vector<const CgroupMount*> hierarchies_for(const CgroupHost& host, const st
     add(v2);
     if (v2 == nullptr) add(host.v1("freezer"));
     for (const auto& controller : asked) add(host.v1(controller));
-    if (list.size() > (v2 != nullptr ? 1U : 0U)) {
+    // A user of a setuid shim has limits for all his containers together, which must hold for one that asks for none.
+    if (list.size() > (v2 != nullptr ? 1U : 0U) || locald_rights.mode == locald_was_setuid) {
         for (const char* controller : {"memory", "pids", "cpuacct"}) add(host.v1(controller));
     }
     return list;

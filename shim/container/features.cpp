@@ -57,14 +57,16 @@ Json linux_features() {
             {"netDevices", enabled}};
 }
 
-/// All that a setuid start adds to what a configuration says; `max`: no limit but those on the caller's own way.
+/// All that a setuid start adds to what a configuration says; `max`: no limit but those on the caller's own way. And
+/// what is passed over in a user namespace: engines write device rules always, and nobody makes a device node there.
 Json annotations(const std::string& libseccomp) {
     const std::string added = "org.locald.shim.setuid-defaults.";
     return {{"io.github.seccomp.libseccomp.version", libseccomp},
             {added + "linux.seccomp", "default"},
             {added + "user.containers", std::to_string(locald_default_containers)},
             {added + "user.pids", std::to_string(locald_default_pids)},
-            {added + "user.memory", "max"}};
+            {added + "user.memory", "max"},
+            {"org.locald.shim.user-namespace.linux.resources.devices", "ignored"}};
 }
 
 }  // namespace

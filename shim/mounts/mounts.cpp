@@ -161,7 +161,9 @@ void make_bind(PreparedMount& prepared, const MountPlace& place, const std::stri
 
 [[noreturn]] void explain(Error& e, const std::string& type) {
     if (e.os_errno() == EPERM && type == "sysfs") {
-        e.with_remedy("in a user namespace sysfs needs a network namespace of its own: add one, or bind /sys");
+        e.with_remedy(
+            "in a user namespace sysfs needs a network namespace of its own, and a /sys outside that has nothing "
+            "mounted over it: add one, or bind /sys");
     } else if (e.os_errno() == EPERM && type == "proc") {
         e.with_remedy(
             "in a user namespace proc needs a pid namespace of its own, and a /proc outside that has "

@@ -16,6 +16,7 @@
 #include "shim/mounts/rootfs.hpp"
 #include "shim/process/lsm.hpp"
 #include "shim/process/terminal.hpp"
+#include "shim/start/weakness.h"
 
 namespace locald::shim {
 
@@ -114,6 +115,7 @@ void new_session_keyring(const std::string& name, const oci::Process& process, c
 
 void die_with_parent(const posix::UniqueFd& sync) {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) throw_errno(errno, "set the parent-death signal");
+    if (locald_weak("weak-parent")) return;
     check_peer(sync);  // the parent that died before this line sends no signal any more
 }
 

@@ -5,8 +5,14 @@
 // number 0, and neither the names nor the code are in it.
 
 #ifdef LOCALD_WEAKNESSES
+#ifdef __cplusplus
+extern "C" {
+#endif
 int locald_weak(const char* name);
 void locald_choose_weakness(char** argv);
+#ifdef __cplusplus
+}
+#endif
 #else
 #define locald_weak(name) 0
 #define locald_choose_weakness(argv) ((void)0)

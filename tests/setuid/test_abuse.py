@@ -7,7 +7,12 @@ import threading
 import time
 from pathlib import Path
 
-from tests.setuid.support import SetuidCase, processes, subtrees, user, wait_until, world
+from tests.setuid.test_difference import EVERYTHING
+from tests.setuid.support import Done, SetuidCase, User, in_files, processes, subtrees, user, wait_until, world
+
+
+# Ten thousand take minutes: they are for whoever changes how a container is started.
+STARTS = int(os.environ.get("LOCALD_SETUID_STARTS", "200"))
 
 
 class Abuse(SetuidCase):
@@ -21,17 +26,54 @@ class Abuse(SetuidCase):
         process.wait(30)
         self.assertLess(time.monotonic() - start, 30)
 
+    def memory_bomb(self, files, **resources):
+        """`tail` keeps a line without an end. With what it ended, and how many seconds it took."""
+        bundle = self.bundle("tail", "/dev/zero")
+        (bundle.dir / "rootfs/bin/tail").symlink_to("busybox")
+        bundle.config["linux"]["devices"] = [{"path": "/dev/zero", "type": "c", "major": 1, "minor": 5}]
+        bundle.config["linux"]["resources"] = resources
+        bundle.write()
+        argv = in_files(files, "setpriv", f"--reuid={self.who.uid}", f"--regid={self.who.gid}", "--clear-groups", "--", world().shim, "bundle", "run",
+                        "--bundle", bundle.dir, "--id", self.new_id())
+        start = time.monotonic()
+        done = subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        return Done(argv, done.returncode, done.stdout, done.stderr), time.monotonic() - start
+
+    def test_a_bomb_of_memory_ends_with_its_container(self):
+        done, seconds = self.memory_bomb({}, memory={"limit": 32 << 20})
+        if done.code == 125:  # this layout has no such controller: a limit that would not hold is refused
+            self.assertIn('the controller "memory" is not available', done.errors)
+            return
+        self.assertEqual(done.code, 137, done)
+        self.assertLess(seconds, 30)
+
+    def test_a_bomb_of_memory_without_a_limit_ends_at_the_users(self):
+        if not Path("/sys/fs/cgroup/memory/tasks").exists():
+            return  # tests/guest has every controller of version 2
+        conf = Path("/etc/locald/shim.conf")
+        if not conf.exists():
+            conf.parent.mkdir(exist_ok=True)
+            conf.touch()
+            self.addCleanup(conf.parent.rmdir)
+            self.addCleanup(conf.unlink)
+        self.who = User()
+        self.addCleanup(self.who.remove)
+        source = world().dir / f"conf-{self.new_id()}"
+        source.write_text("memory = 48M\n")
+        done, _ = self.memory_bomb({str(conf): source})
+        self.assertEqual(done.code, 137, done)
+
     def test_many_quick_starts_leave_nothing(self):
         bundle = self.bundle("true")
         failures = []
 
         def some(first):
-            for i in range(first, first + 50):
+            for i in range(first, first + STARTS // 4):
                 done = self.who.shim("bundle", "run", "--bundle", bundle.dir, "--id", f"quick{i}")
                 if done.code != 0:
                     failures.append(repr(done))
 
-        threads = [threading.Thread(target=some, args=(k * 1000,)) for k in range(4)]
+        threads = [threading.Thread(target=some, args=(k * STARTS,)) for k in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -100,12 +142,15 @@ class Abuse(SetuidCase):
         self.assertEqual(self.who.shim("delete", "--force", name).code, 0)
 
     def test_a_namespace_inside_gives_no_more(self):
-        bundle = self.bundle("sh", "-c", "unshare -U -r sh -c 'cat /proc/self/uid_map; cat /mnt/shadow'")
+        bundle = self.bundle("sh", "-c", "unshare -U -r sh -c 'cat /proc/self/uid_map; echo x >/mnt/locald-was-here; cat /mnt/shadow'")
+        bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
+        bundle.config["process"]["capabilities"] = EVERYTHING  # to map 0 again takes CAP_SETFCAP
         (bundle.dir / "rootfs/bin/unshare").symlink_to("busybox")
         bundle.config["mounts"].append({"destination": "/mnt", "source": "/etc", "options": ["rbind", "ro"]})
         bundle.write()
         done = self.run_bundle(bundle)
-        self.assertNotIn("root:", done.text, done)
+        self.assertEqual([int(word) for word in done.text.split()], [0, 0, 1], done)
+        self.assertFalse(Path("/etc/locald-was-here").exists())
 
     def test_the_listener_of_a_filter_is_the_callers(self):
         bundle = self.bundle("true")

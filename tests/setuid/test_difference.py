@@ -24,8 +24,7 @@ class Difference(SetuidCase):
         bundle.config["mounts"] = [{"destination": "/proc", "type": "proc", "source": "proc"},
                                    {"destination": "/dev", "source": "/dev", "options": ["rbind"]}]
         bundle.config["linux"]["namespaces"].append({"type": "network"})
-        everything = [f"CAP_{name}" for name in CAPABILITIES]
-        bundle.config["process"]["capabilities"] = {kind: everything for kind in ("bounding", "effective", "permitted")}
+        bundle.config["process"]["capabilities"] = EVERYTHING
         bundle.write()
         done = self.run_bundle(bundle)
         self.assertEqual(done.code, 0, done)
@@ -44,3 +43,4 @@ CAPABILITIES = """AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPO
 IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP
 SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME
 SYS_TTY_CONFIG WAKE_ALARM""".split()
+EVERYTHING = {kind: [f"CAP_{name}" for name in CAPABILITIES] for kind in ("bounding", "effective", "permitted")}

@@ -78,7 +78,7 @@ class Files(FilesCase):
 
     def test_without_a_range_of_groups_none_can_be_dropped(self):
         done = self.run_with({"/etc/subuid": f"{self.who.name}:900000:5\n", "/etc/subgid": "nobody-here:1:1\n"})
-        self.assertEqual(done.text.splitlines(), [f"         0       {self.who.uid}          1", "deny"], done)
+        self.assertEqual(done.text.split(), ["0", str(self.who.uid), "1", "deny"], done)
 
     def test_files_that_others_may_write_are_refused(self):
         for path in ("/etc/subuid", "/etc/subgid", "/etc/locald/shim.conf"):

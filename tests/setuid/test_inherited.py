@@ -63,6 +63,14 @@ class Inherited(SetuidCase):
         self.assertNotEqual(done.code, 0, done)
         self.assertTrue(done.errors.strip(), done)
 
+    def test_a_descriptor_at_the_end_of_a_huge_table(self):
+        def reach():
+            most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1 << 20)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            os.dup2(0, most - 1, inheritable=True)
+        text = self.run_after(reach, "ls", "/proc/self/fd", close_fds=False)
+        self.assertEqual(text.split(), ["0", "1", "2", "3"])
+
     def test_limits_at_zero_and_at_odd_values(self):
         for name in PRLIMITS:
             for value in (0, 1, 4096):

@@ -3,16 +3,15 @@ or the image's that runs inside may have it, whichever way it is started."""
 
 import ctypes
 
-from tests.setuid.support import SetuidCase, build_program
+from tests.setuid.support import SYS, SetuidCase, build_program
 
-SYS_ADD_KEY, SYS_KEYCTL = 248, 250
 JOIN_SESSION_KEYRING, SESSION_KEYRING = 1, -3
 
 
 def with_a_key():
     libc = ctypes.CDLL(None)
-    libc.syscall(SYS_KEYCTL, JOIN_SESSION_KEYRING, None)
-    libc.syscall(SYS_ADD_KEY, b"user", b"locald-secret", b"secret", 6, SESSION_KEYRING)
+    libc.syscall(SYS["keyctl"], JOIN_SESSION_KEYRING, None)
+    libc.syscall(SYS["add_key"], b"user", b"locald-secret", b"secret", 6, SESSION_KEYRING)
 
 
 class Keyring(SetuidCase):

@@ -144,6 +144,14 @@ class Configurations(SetuidCase):
                 if done.code == 0:
                     self.assertRegex(done.errors, "(Permission denied|Operation not permitted|can't open|can't create)", done)
 
+    def test_device_rules_are_accepted_and_not_loaded_and_features_says_so(self):
+        bundle = self.bundle("sh", "-c", "echo x >/dev/null && echo opened")
+        bundle.config["linux"]["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
+        bundle.write()
+        self.assertEqual(self.assert_runs(bundle), "opened\n")
+        said = json.loads(self.who.shim("features").text)["annotations"]["org.locald.shim.user-namespace.linux.resources.devices"]
+        self.assertEqual(said, "ignored")
+
     def test_ids_are_checked_before_a_file_is_looked_at(self):
         bundle = self.bundle("true")
         for name in ("/x", "..", "a/../b", "", "x" * 129, "x" * 4096, "a\nb", "-x", ".x", "a b", "*", "x/"):

@@ -6,6 +6,7 @@ import os
 import re
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 from tests.setuid.support import SetuidCase, has_v2, processes, subtrees, traced, user, wait_until, world
@@ -145,3 +146,15 @@ class Cgroups(SetuidCase):
         text = self.run_bundle(bundle).text
         self.assertNotIn(f"user-{self.who.uid}", text)
         self.assertNotIn("/tmp/c/s", text)
+
+
+class Bites(SetuidCase):
+    def test_rights_of_roots_would_be_left_if_they_were_not_given_up(self):
+        _, _, name = self.start(self.bundle("sleep", "100"))
+        for shim, left in ((world().shim, False), (world().weak("capabilities"), True)):
+            watching = self.who.popen([shim, "events", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(self.end, watching)
+            time.sleep(0.3)  # it waits for events
+            self.assertIn("locald-shim", os.readlink(f"/proc/{watching.pid}/exe"))
+            self.assertEqual(int(status(watching.pid)["CapPrm"], 16) != 0, left)
+            self.assertIsNone(watching.poll())

@@ -196,6 +196,23 @@ class Steps(SetuidCase):
                 else:
                     self.kill_at_every_step(verb, self.plain, self.new_id())
 
+    def signalled(self, program, step):
+        """Whether the shim died of a signal while it had rights of root's."""
+        log, bundle, name = self.who.write("trace", ""), self.bundle("true"), self.new_id()
+        traced(self.who, ["-o", log, f"--inject={step[0]}:signal=SIGSEGV:when={step[1]}"], program, *self.words("bundle", bundle, name))
+        text = log.read_text()
+        first = text.split()[0]
+        died, dropped = re.search(rf"(?m)^{first} \+\+\+ killed by SIGSEGV", text), re.search(rf"(?m)^{first} setresuid\(-1, 0, -1\)", text)
+        self.assertEqual(self.who.shim("delete", "--force", name).code, 0)
+        return died is not None and (dropped is None or died.start() < dropped.start())
+
+    def test_signals_wait_until_root_is_given_up(self):
+        """Of those that end a program and write a core all but the first six calls know nothing: who one is, and the mask."""
+        steps = self.steps(world().shim, *self.words("bundle", self.bundle("true"), self.new_id()))
+        early = {("getresuid", 1), ("getresgid", 1), ("capget", 1), ("getpid", 1), ("setresgid", 1), ("prctl", 1)}
+        self.assertLessEqual({step for step in steps if self.signalled(world().shim, step)}, early)
+        self.assertTrue(self.signalled(world().weak("signals"), ("openat2", 1)))
+
     def test_a_program_by_descriptor_is_the_same(self):
         bundle = self.bundle("cat", "/proc/self/uid_map")
         fd = os.open(world().shim, os.O_PATH)
@@ -212,4 +229,5 @@ class Bites(Steps):
         self.assertTrue(got, "the attack finds nothing where the defence is left out")
 
     test_a_kill_at_any_step_leaves_nothing = None
+    test_signals_wait_until_root_is_given_up = None
     test_a_program_by_descriptor_is_the_same = None

@@ -1,6 +1,6 @@
 """Boots the guest, runs every suite of this folder in it, and passes their results on: one JSON line a test. Then again with
-version 1 of cgroups, in both of systemd's ways, for the classes of older_cgroups that are meant for each; and Ubuntu's machine for
-its own suite.
+version 1 of cgroups, in both of systemd's ways, for the classes of older_cgroups that are meant for each; with SELinux instead of
+AppArmor; and Ubuntu's machine for its own suite.
 
 usage: python3 -m tests.guest.run [PATTERN...]       as root, for the image; the released programs are in build/release/bin
 """
@@ -22,6 +22,7 @@ SUITES_SECONDS = 400
 BOOTS = [("test", "", "tests.guest", ""),
          ("test", "systemd.unified_cgroup_hierarchy=0", "tests.guest.older_cgroups", "Hybrid"),
          ("test", "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1", "tests.guest.older_cgroups", "Legacy"),
+         ("test", "security=selinux selinux=1 enforcing=1", "tests.guest.selinux", ""),
          ("ubuntu", "", "tests.guest.ubuntu", "")]
 FILES = [(ROOT / "tests", "tests"), (ROOT / "build/release/bin/locald-shim", "bin/locald-shim"),
          (ROOT / "build/release/bin/locald", "bin/locald")]

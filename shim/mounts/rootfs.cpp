@@ -33,7 +33,7 @@ enum class Isolation {
 };
 
 Isolation isolation_of(const oci::Spec& spec) {
-    const std::string& root = spec.linux_->rootfs_propagation;
+    const std::string& root = spec.get_linux().rootfs_propagation;
     if (root.ends_with("shared")) return Isolation::peers;
     bool asks_shared = false, asks_slave = false;
     for (const oci::Mount& mount : spec.mounts) {
@@ -92,6 +92,7 @@ bool has_root_mount(const oci::Spec& spec) noexcept {
 }
 
 std::string root_path(const oci::Spec& spec, const std::string& bundle) {
+    if (!spec.root) throw Error(ErrorKind::invalid, "root: is missing");
     const std::string& path = spec.root->path;
     return path.starts_with("/") ? path : bundle + "/" + path;
 }
@@ -114,7 +115,7 @@ void isolate_mounts(const oci::Spec& spec) {
 }
 
 unsigned long default_bind_propagation(const oci::Spec& spec) {
-    const std::string& root = spec.linux_->rootfs_propagation;
+    const std::string& root = spec.get_linux().rootfs_propagation;
     const Isolation isolation = isolation_of(spec);
     if (root.ends_with("shared") || isolation == Isolation::cut) return 0;
     if (root.ends_with("slave")) return isolation == Isolation::peers ? MS_SLAVE : 0;
@@ -128,7 +129,7 @@ UniqueFd open_root_directory(const oci::Spec& spec, const std::string& bundle) {
 UniqueFd mount_root(const oci::Spec& spec, const std::string& bundle) {
     const std::string path = root_path(spec, bundle);
     const UniqueFd place = open_root_directory(spec, bundle);
-    const bool slave = spec.linux_->rootfs_propagation.ends_with("slave");
+    const bool slave = spec.get_linux().rootfs_propagation.ends_with("slave");
     if (isolation_of(spec) != Isolation::cut && !(slave && isolation_of(spec) == Isolation::slave)) {
         cut_place_off(place, slave ? MS_SLAVE : MS_PRIVATE);
     }

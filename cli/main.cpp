@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/agent/agent.hpp"
 #include "backends/storage_worker.hpp"
 #include "cli/command_line.hpp"
 #include "cli/output.hpp"
@@ -29,6 +30,7 @@ int run(const std::vector<std::string>& args) {
     if (!args.empty() && args.front() == "storage-worker") {
         return backends::storage_worker_main({args.begin() + 1, args.end()});
     }
+    if (!args.empty() && args.front() == "agent") return backends::agent_main({args.begin() + 1, args.end()});
     const auto line = cli::parse_command_line(cli::all_commands(), args);
     if (!line.text.empty()) {
         cli::print(line.text);

@@ -1,0 +1,101 @@
+#include "backends/agent/agent.hpp"
+
+#include <sys/utsname.h>
+
+#include <map>
+#include <memory>
+
+#include "backends/agent/request.hpp"
+#include "backends/protocol/values.hpp"
+#include "core/base/version.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using protocol::Json;
+
+class Agent {
+public:
+    Agent(runtime::ContainerRuntime& runtime, int in, int out) : runtime_(runtime), link_(in, out) {}
+    ~Agent() {
+        if (ender_.joinable()) ender_.join();
+        for (auto& [stream, request] : requests_) request->join();
+    }
+
+    void serve() {
+        greet();
+        link_.run({[this](std::uint32_t stream, const Json& message) { take(stream, message); },
+                   [this](std::uint32_t stream, protocol::FrameType type) {
+                       const auto found = requests_.find(stream);
+                       if (found != requests_.end()) found->second->closed(type);
+                   },
+                   [this](const Error&) { end(); }});
+    }
+
+private:
+    /// The first message of all is ours.
+    void greet() {
+        utsname host{};
+        ::uname(&host);
+        link_.send(0, Json{{"hello",
+                            {{"protocol", protocol::version},
+                             {"version", version},
+                             {"machine", host.machine},
+                             {"kernel", host.release}}}});
+    }
+
+    void take(std::uint32_t stream, const Json& message) {
+        forget_finished();
+        if (stream == 0) {
+            if (message.contains("ping")) link_.send(0, Json{{"pong", message["ping"]}});
+            return;
+        }
+        try {
+            const auto found = requests_.find(stream);
+            if (found != requests_.end()) {
+                found->second->message(message);
+            } else if (message.value("do", "") != "cancel" && message.contains("new")) {
+                auto request = make_request(runtime_, link_, stream, message);
+                request->start();
+                requests_.emplace(stream, std::move(request));
+            }  // else it has ended meanwhile
+        } catch (const Error& e) {
+            link_.send(stream, Json{{"error", protocol::write_error(e)}});
+        } catch (const Json::exception& e) {
+            link_.send(stream, Json{{"error", protocol::write_error(Error(
+                                                  ErrorKind::corrupt, std::string("read a request: ") + e.what()))}});
+        }
+    }
+
+    void forget_finished() {
+        for (auto it = requests_.begin(); it != requests_.end();) {
+            if (it->second->finished()) {
+                it->second->join();
+                it = requests_.erase(it);
+            } else {
+                ++it;
+            }
+        }
+    }
+
+    /// The client is gone. What containers still say is read on by the link meanwhile, so that they end in peace.
+    void end() {
+        for (auto& [stream, request] : requests_) request->abandon();
+        ender_ = std::thread([this] {
+            for (auto& [stream, request] : requests_) request->join();
+            link_.stop();
+        });
+    }
+
+    runtime::ContainerRuntime& runtime_;
+    protocol::Multiplexer link_;
+    std::map<std::uint32_t, std::unique_ptr<Request>> requests_;  ///< of the thread of serve()
+    std::thread ender_;
+};
+
+}  // namespace
+
+void serve_agent(runtime::ContainerRuntime& runtime, int in, int out) { Agent(runtime, in, out).serve(); }
+
+}  // namespace locald::backends

@@ -1,0 +1,112 @@
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "backends/agent/request.hpp"
+#include "backends/agent/run_request.hpp"
+#include "backends/protocol/values.hpp"
+#include "core/oci/reference.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using protocol::Json;
+
+/// What a call may use beside its own message.
+struct CallContext {
+    runtime::ContainerRuntime& runtime;
+    const Json& message;
+    const ProgressSink& progress;
+    const CancelToken& cancel;
+
+    std::string text(const char* name) const { return message.at(name).get<std::string>(); }
+};
+
+struct CallEntry {
+    std::string_view name;
+    Json (*call)(const CallContext&);
+};
+
+Json list(const CallContext& with) {
+    auto all = Json::array();
+    for (const auto& state : with.runtime.list()) all.push_back(oci::to_json(state, false));
+    return all;
+}
+
+Json pull(const CallContext& with) {
+    std::optional<oci::Platform> platform;
+    if (const auto wanted = with.text("platform"); !wanted.empty()) platform = oci::parse_platform(wanted);
+    const auto name = oci::parse_image_name(with.text("name"));
+    return protocol::write_image(with.runtime.images().pull(name, platform, with.progress, with.cancel));
+}
+
+Json prepare_bundle(const CallContext& with) {
+    return protocol::write_bundle(with.runtime.prepare_bundle(protocol::read_source(with.message.at("source")),
+                                                              protocol::read_options(with.message.at("options")),
+                                                              with.text("destination"), with.progress, with.cancel));
+}
+
+constexpr std::array calls{
+    CallEntry{"probe", [](const CallContext& with) { return protocol::write_probe(with.runtime.probe()); }},
+    CallEntry{"list", list},
+    CallEntry{"state",
+              [](const CallContext& with) { return Json(oci::to_json(with.runtime.state(with.text("id")), false)); }},
+    CallEntry{"kill",
+              [](const CallContext& with) {
+                  with.runtime.kill(with.text("id"), with.message.at("signal").get<int>());
+                  return Json();
+              }},
+    CallEntry{"remove",
+              [](const CallContext& with) {
+                  with.runtime.remove(with.text("id"), with.message.at("force").get<bool>());
+                  return Json();
+              }},
+    CallEntry{"image pull", pull},
+    CallEntry{"image list",
+              [](const CallContext& with) { return protocol::write_images(with.runtime.images().list()); }},
+    CallEntry{"image inspect",
+              [](const CallContext& with) { return Json(with.runtime.images().inspect(with.text("image"))); }},
+    CallEntry{"image remove",
+              [](const CallContext& with) {
+                  return protocol::write_image(with.runtime.images().remove(with.text("image")));
+              }},
+    CallEntry{"bundle prepare", prepare_bundle},
+    CallEntry{"bundle inspect",
+              [](const CallContext& with) {
+                  return protocol::write_bundle(with.runtime.inspect_bundle(with.text("directory")));
+              }},
+};
+
+/// A call with one answer.
+class CallRequest final : public Request {
+public:
+    CallRequest(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link, std::uint32_t stream,
+                const CallEntry& entry, Json message)
+        : Request(runtime, link, stream), entry_(entry), message_(std::move(message)) {}
+
+protected:
+    Json work() override {
+        const auto sink = progress();
+        return Json{{"result", entry_.call({runtime_, message_, sink, cancel_})}};
+    }
+
+private:
+    const CallEntry& entry_;
+    const Json message_;
+};
+
+}  // namespace
+
+std::unique_ptr<Request> make_request(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link,
+                                      std::uint32_t stream, const Json& message) {
+    const std::string what = message.value("do", "");
+    if (what == "run") return std::make_unique<RunRequest>(runtime, link, stream, message);
+    for (const auto& entry : calls) {
+        if (entry.name == what) return std::make_unique<CallRequest>(runtime, link, stream, entry, message);
+    }
+    throw Error(ErrorKind::unsupported,
+                "this locald does not know the request '" + protocol::without_escapes(what) + "'");
+}
+
+}  // namespace locald::backends

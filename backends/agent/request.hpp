@@ -1,0 +1,54 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <atomic>
+#include <thread>
+
+#include "backends/protocol/multiplexer.hpp"
+#include "core/base/progress.hpp"
+#include "core/runtime/container_runtime.hpp"
+
+namespace locald::backends {
+
+/// One thing that a client asked for, in a thread of its own, which sends what comes of it.
+class Request {
+public:
+    Request(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link, std::uint32_t stream)
+        : runtime_(runtime), link_(link), stream_(stream) {}
+    virtual ~Request() = default;
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+
+    void start();
+    void join();
+    bool finished() const noexcept { return finished_; }
+
+    /// What the client says about it later.
+    virtual void message(const nlohmann::json& message);
+    /// A reader or writer of the stream is done.
+    virtual void closed(protocol::FrameType type) { (void)type; }
+    /// Nobody waits for it any more.
+    virtual void abandon() { cancel_.cancel(); }
+
+protected:
+    /// @return what the last message says
+    virtual nlohmann::json work() = 0;
+    void send(const nlohmann::json& message) { link_.send(stream_, message); }
+    ProgressSink progress();
+
+    runtime::ContainerRuntime& runtime_;
+    protocol::Multiplexer& link_;
+    const std::uint32_t stream_;
+    const CancelToken cancel_;
+
+private:
+    std::atomic<bool> finished_ = false;
+    std::thread thread_;
+};
+
+/// @throws Error(unsupported) when `message` asks for something that this version does not know
+std::unique_ptr<Request> make_request(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link,
+                                      std::uint32_t stream, const nlohmann::json& message);
+
+}  // namespace locald::backends

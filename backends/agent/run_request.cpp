@@ -1,0 +1,142 @@
+#include "backends/agent/run_request.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <utility>
+
+#include "backends/protocol/values.hpp"
+#include "core/base/log.hpp"
+#include "core/posix/syscalls.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::FrameType;
+using protocol::Json;
+
+// A container of a client that is gone gets as long as `container stop` gives.
+constexpr auto grace_of_the_abandoned = 10s;
+// Something outside may hold the end of a pipe that a container gave it; its silence is not waited out for ever.
+constexpr auto silence_most = 1s;
+
+host::TerminalSize read_size(const Json& json) {
+    return {json.at("rows").get<unsigned>(), json.at("columns").get<unsigned>()};
+}
+
+}  // namespace
+
+RunRequest::RunRequest(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link, std::uint32_t stream,
+                       const Json& message)
+    : Request(runtime, link, stream),
+      source_(protocol::read_source(message.at("source"))),
+      options_(protocol::read_options(message.at("options"))),
+      wants_input_(message.at("stdin").get<bool>()) {
+    if (const auto& size = message.at("terminal"); !size.is_null()) terminal_ = read_size(size);
+}
+
+RunRequest::~RunRequest() {
+    if (ender_.joinable()) ender_.join();
+}
+
+void RunRequest::open_ports(int in, int out, int err) {
+    const bool stays = terminal_.has_value();
+    {
+        const std::lock_guard lock(mutex_);
+        open_.insert(FrameType::out);
+        if (err >= 0) open_.insert(FrameType::err);
+    }
+    if (in >= 0) link_.write_to(stream_, FrameType::in, {in, true, stays});
+    link_.read_from(stream_, FrameType::out, {out, true, stays});
+    if (err >= 0) link_.read_from(stream_, FrameType::err, {err, true, false});
+}
+
+Json RunRequest::work() {
+    runtime::Stdio stdio;
+    posix::Pipe in, out, err;
+    if (terminal_) {
+        stdio.mode = runtime::Stdio::Mode::pty;
+        stdio.size = *terminal_;
+    } else {
+        if (wants_input_) in = posix::make_pipe();
+        out = posix::make_pipe();
+        err = posix::make_pipe();
+        stdio.in = in.read.get();
+        stdio.out = out.write.get();
+        stdio.err = err.write.get();
+    }
+    auto container = runtime_.run_container(source_, options_, stdio, progress(), cancel_);
+    in.read.reset();
+    out.write.reset();
+    err.write.reset();
+    runtime::ContainerHandle* running = container.get();
+    if (terminal_) {
+        const int master = ::dup(running->stdout_handle());
+        if (master < 0) throw_errno(errno, "duplicate the container's terminal");
+        open_ports(master, master, -1);
+    } else {
+        open_ports(in.write.release(), out.read.release(), err.read.release());
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        container_ = std::move(container);
+    }
+    // The client sends input from now on, so there is somebody to take it.
+    send(Json{{"started", {{"id", running->id()}, {"pid", running->pid()}, {"warnings", running->warnings()}}}});
+    if (cancel_.cancelled()) end(grace_of_the_abandoned);  // came while it was being started
+    const auto status = running->wait();
+    link_.finish_reading(stream_, silence_most);
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return open_.empty(); });
+    }
+    return Json{{"exit", {{"code", status.code}, {"signal", status.signal}}}};
+}
+
+void RunRequest::closed(FrameType type) {
+    const std::lock_guard lock(mutex_);
+    open_.erase(type);
+    changed_.notify_all();
+}
+
+void RunRequest::end(std::chrono::milliseconds grace) {
+    const std::lock_guard lock(mutex_);
+    if (!container_ || ender_.joinable()) return;
+    ender_ = std::thread([this, grace] {
+        try {
+            container_->stop(grace);
+        } catch (const Error& e) {
+            log(LogLevel::debug, e.what());  // whoever waits for it hears the same
+        }
+    });
+}
+
+void RunRequest::abandon() {
+    Request::abandon();
+    end(grace_of_the_abandoned);
+}
+
+void RunRequest::message(const Json& message) {
+    const std::string what = message.at("do");
+    if (what == "stop") {
+        end(std::chrono::milliseconds(message.at("grace").get<std::uint32_t>()));
+        return;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        if (container_) {
+            if (what == "signal") {
+                container_->signal(message.at("number").get<int>());
+            } else if (what == "resize") {
+                container_->resize(read_size(message));
+            } else if (what == "kill") {
+                container_->signal(SIGKILL);
+            }
+        }
+    }
+    if (what == "kill" || what == "cancel") Request::abandon();
+}
+
+}  // namespace locald::backends

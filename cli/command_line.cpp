@@ -1,6 +1,7 @@
 #include "cli/command_line.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "cli/help.hpp"
 #include "core/base/error.hpp"
@@ -139,7 +140,7 @@ private:
 void Globals::add_to(FlagSet& flags) {
     flags.group("Common options");
     flags.text("--backend", "NAME", backend, "Run containers by this backend; by default the platform's own");
-    flags.text("--host", "URL", host, "Run on another Linux host, like ssh://user@host (no backend can yet)");
+    flags.text("--host", "URL", host, "Run on another Linux host, like ssh://user@host; default: $LOCALD_HOST");
     flags.flag("--debug", debug, "Say on stderr what failed without harm, too");
     flags.flag("--quiet", quiet, "Show errors only: no progress, no notes, no warnings");
     flags.group("Options");
@@ -160,6 +161,9 @@ CommandLine parse_command_line(std::span<const Command> commands, const std::vec
     } catch (Error& e) {
         e.with_remedy("see `" + reader.shown_command() + " --help`");
         throw;
+    }
+    if (line.globals.host.empty()) {
+        if (const char* host = std::getenv("LOCALD_HOST")) line.globals.host = host;
     }
     return line;
 }

@@ -24,6 +24,7 @@ std::string names_of(const BackendTable& table) {
 }  // namespace
 
 std::unique_ptr<ContainerRuntime> choose_backend(const BackendTable& table, const RuntimeChoice& choice) {
+    if (!choice.host.empty() && table.remote != nullptr) return table.remote->make(choice);
     if (!choice.host.empty()) {
         refuse(table, "this build has no backend for remote hosts (" + json_quote(choice.host) + ")",
                "run the command on that host, without --host");

@@ -21,6 +21,8 @@ struct BackendTable {
     /// Why there is no row, and the way out; used when `entries` is empty.
     std::string_view missing;
     std::string_view way_out;
+    /// The row for a host that is named (`--host`); none where the build has no client for it.
+    const BackendEntry* remote = nullptr;
 };
 
 /// Picks the row of `choice`. @throws Error(unsupported_platform) that names the platform, what is missing and the way

@@ -20,6 +20,8 @@ BUILT = Path(os.environ.get("LOCALD_E2E_BIN", ROOT / "build/release/bin"))
 PEERS = ROOT / "build/peers/bin"
 CACHE = ROOT / "build/cache"
 IS_ROOT = os.geteuid() == 0
+#: Every command goes to this machine by way of a real SSH server.
+OVER_SSH = os.environ.get("LOCALD_E2E_OVER") == "ssh"
 TIMEOUT = 60
 SAFE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -50,14 +52,24 @@ class World:
             subprocess.run(["chmod", "-R", "a+rX", self.dir / "lib"], check=True)
         self.locald = self.bin / "locald"
         self.shim = self.bin / "locald-shim"
+        self.server = None
+        if OVER_SSH:
+            from tests.ssh.server import Server
+            self.server = Server(self.dir / "sshd")
+            servers.add(self.server.process.pid)
 
     def remove(self):
         if os.getpid() != self.owner:
             return
+        if self.server:
+            self.server.stop()
         for actor in list(Actor.made):
             actor.remove()
         shutil.rmtree(self.dir, ignore_errors=True)
 
+
+#: Processes that the tests themselves keep running, such as the registry.
+servers = set()
 
 _world = None
 
@@ -112,7 +124,8 @@ class Actor:
             self.name = self.account = f"lct{os.getpid()}n{Actor.count}"
             count = [] if subids else ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
             subprocess.run(
-                ["useradd", "--no-create-home", "--home-dir", base / self.name, *count, self.name],
+                ["useradd", "--no-create-home", "--home-dir", base / self.name,
+                 "--password", "*", *count, self.name],  # sshd lets nobody in whose account is locked
                 check=True, capture_output=True)
             entry = pwd.getpwnam(self.name)
             self.uid, self.gid, self.groups = entry.pw_uid, entry.pw_gid, []
@@ -124,6 +137,9 @@ class Actor:
             os.chown(path, self.uid, self.gid)
             path.chmod(mode)
         Actor.made.append(self)
+        if world().server:
+            there = {key: value for key, value in self.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
+            world().server.admit(self.name, self.home, self.uid, self.gid, there)
 
     @property
     def is_root(self):
@@ -142,6 +158,9 @@ class Actor:
             "HOME": str(self.home), "USER": self.name, "LOGNAME": self.name, "PATH": SAFE_PATH, "LANG": "C.UTF-8",
             "XDG_DATA_HOME": str(self.data), "XDG_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.home / "tmp"),
         }
+        if world().server:
+            env["LOCALD_HOST"] = world().server.url(self.name)
+            env["LOCALD_AGENT"] = str(world().locald)
         for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if key in os.environ:
                 env[key] = os.environ[key]
@@ -228,10 +247,6 @@ def actor(kind):
 
 
 # --- nothing left behind --------------------------------------------------------------------------------------------
-
-#: Processes that the tests themselves keep running, such as the registry.
-servers = set()
-
 
 def parents():
     """pid → parent's pid of every process."""

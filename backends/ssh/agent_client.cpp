@@ -1,0 +1,172 @@
+#include "backends/ssh/agent_client.hpp"
+
+#include <utility>
+
+#include "core/base/version.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::FrameType;
+using protocol::Json;
+
+// A cancel token cannot wake anybody, so it is looked at.
+constexpr auto look_at_cancel = 20ms;
+
+AgentHello read_hello(const Json& json) {
+    try {
+        AgentHello hello;
+        hello.protocol = json.at("protocol").get<unsigned>();
+        hello.version = protocol::without_escapes(json.at("version").get<std::string>());
+        hello.machine = protocol::without_escapes(json.at("machine").get<std::string>());
+        hello.kernel = protocol::without_escapes(json.at("kernel").get<std::string>());
+        return hello;
+    } catch (const Json::exception&) {
+        throw Error(ErrorKind::corrupt, "its greeting is not that of a locald agent");
+    }
+}
+
+}  // namespace
+
+std::optional<Json> AgentStream::next(std::chrono::milliseconds most) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, most, [this] { return !messages_.empty() || lost_; });
+    if (!messages_.empty()) {
+        auto message = std::move(messages_.front());
+        messages_.pop_front();
+        return message;
+    }
+    if (lost_) throw Error(*lost_);
+    return std::nullopt;
+}
+
+void AgentStream::opens(FrameType type) {
+    const std::lock_guard lock(mutex_);
+    open_[type] = true;
+}
+
+void AgentStream::wait_closed(FrameType type) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !open_[type]; });
+}
+
+AgentClient::AgentClient(int in, int out, std::string host, std::chrono::milliseconds most)
+    : host_(std::move(host)), link_(in, out) {
+    thread_ = std::thread([this] {
+        link_.run({[this](std::uint32_t stream, const Json& message) { take(stream, message); },
+                   [this](std::uint32_t stream, FrameType type) {
+                       const std::lock_guard lock(mutex_);
+                       const auto found = streams_.find(stream);
+                       if (found == streams_.end()) return;
+                       const std::lock_guard inner(found->second->mutex_);
+                       found->second->open_[type] = false;
+                       found->second->changed_.notify_all();
+                   },
+                   [this](const Error& why) { take_lost(why); }});
+    });
+    std::unique_lock lock(mutex_);
+    const bool answered = greeted_.wait_for(lock, most, [this] { return has_hello_ || lost_; });
+    if (has_hello_ && hello_.protocol == protocol::version) return;
+    Error error(ErrorKind::unavailable,
+                "wait for the agent on " + host_ + ": it said nothing for " + std::to_string(most / 1s) + " seconds");
+    if (answered && !has_hello_) error = *lost_;
+    if (has_hello_) {
+        error = Error(ErrorKind::unsupported, "use the agent on " + host_ + ": it is locald " + hello_.version +
+                                                  " with protocol " + std::to_string(hello_.protocol) + ", this is " +
+                                                  std::string(version) + " with " + std::to_string(protocol::version))
+                    .with_remedy("install the same version of locald on both sides");
+    }
+    lock.unlock();
+    link_.stop();
+    thread_.join();
+    throw error;
+}
+
+AgentClient::~AgentClient() {
+    link_.stop(1s);
+    thread_.join();
+}
+
+void AgentClient::take(std::uint32_t stream, const Json& message) {
+    const std::lock_guard lock(mutex_);
+    if (stream == 0) {
+        if (const auto hello = message.find("hello"); hello != message.end() && !has_hello_) {
+            try {
+                hello_ = read_hello(*hello);
+                has_hello_ = true;
+            } catch (Error& e) {
+                lost_ = e.add_context("use the agent on " + host_);
+            }
+            greeted_.notify_all();
+        }
+        return;
+    }
+    const auto found = streams_.find(stream);
+    if (found == streams_.end()) return;
+    const std::lock_guard inner(found->second->mutex_);
+    found->second->messages_.push_back(message);
+    found->second->changed_.notify_all();
+}
+
+void AgentClient::take_lost(const Error& why) {
+    const std::lock_guard lock(mutex_);
+    Error error = why;
+    error.add_context(host_);
+    lost_ = error;
+    for (auto& [number, stream] : streams_) {
+        const std::lock_guard inner(stream->mutex_);
+        stream->lost_ = error;
+        stream->changed_.notify_all();
+    }
+    greeted_.notify_all();
+}
+
+std::shared_ptr<AgentStream> AgentClient::open() {
+    auto stream = std::make_shared<AgentStream>();
+    const std::lock_guard lock(mutex_);
+    stream->number_ = next_++;
+    stream->lost_ = lost_;
+    streams_[stream->number_] = stream;
+    return stream;
+}
+
+void AgentClient::close(const AgentStream& stream) {
+    {
+        const std::lock_guard lock(mutex_);
+        streams_.erase(stream.number());
+    }
+    link_.forget(stream.number());
+}
+
+Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,
+                           const CancelToken& cancel) {
+    bool asked = false;
+    for (;;) {
+        if (cancel.cancelled() && !std::exchange(asked, true)) send(stream, Json{{"do", "cancel"}});
+        const auto message = stream.next(look_at_cancel);
+        if (!message) continue;
+        if (const auto error = message->find("error"); error != message->end()) throw protocol::read_error(*error);
+        if (const auto step = message->find("progress"); step != message->end()) {
+            if (progress) progress(protocol::read_progress(*step));
+        } else if (const auto found = message->find(std::string(wanted)); found != message->end()) {
+            return *found;
+        }
+    }
+}
+
+Json AgentClient::call(Json message, const ProgressSink& progress, const CancelToken& cancel) {
+    const auto stream = open();
+    struct Closing {
+        AgentClient& client;
+        AgentStream& stream;
+        ~Closing() { client.close(stream); }
+    };
+    const Closing closing{*this, *stream};
+    message["new"] = true;
+    send(*stream, message);
+    return wait_for(*stream, "result", progress, cancel);
+}
+
+}  // namespace locald::backends

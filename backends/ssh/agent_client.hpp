@@ -1,0 +1,87 @@
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "backends/protocol/multiplexer.hpp"
+#include "backends/protocol/values.hpp"
+#include "core/base/progress.hpp"
+
+namespace locald::backends {
+
+/// What an agent said about itself.
+struct AgentHello {
+    unsigned protocol = 0;
+    std::string version, machine, kernel;
+};
+
+/// One request under way: what came for it and was not looked at yet. Made by AgentClient::open().
+class AgentStream {
+public:
+    std::uint32_t number() const noexcept { return number_; }
+    /// The next message, or nothing after `most`. @throws Error when the connection is lost and nothing is left
+    std::optional<protocol::Json> next(std::chrono::milliseconds most);
+    /// Waits until nothing of `types` is open any more.
+    void wait_closed(protocol::FrameType type);
+    void opens(protocol::FrameType type);
+
+private:
+    friend class AgentClient;
+    std::uint32_t number_ = 0;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<protocol::Json> messages_;
+    std::map<protocol::FrameType, bool> open_;
+    std::optional<Error> lost_;
+};
+
+/// The connection to one agent. Thread-safe.
+class AgentClient {
+public:
+    /// Takes the handles of a byte stream to an agent, which may be one number, and waits for its greeting.
+    /// @param host  for error texts
+    /// @throws Error that says what came instead of a greeting
+    AgentClient(int in, int out, std::string host, std::chrono::milliseconds most);
+    ~AgentClient();
+    AgentClient(const AgentClient&) = delete;
+    AgentClient& operator=(const AgentClient&) = delete;
+
+    const AgentHello& hello() const noexcept { return hello_; }
+    const std::string& host() const noexcept { return host_; }
+    protocol::Multiplexer& link() noexcept { return link_; }
+
+    /// A new request. `message` has a member "do"; send() starts it, so that ports can be made before.
+    std::shared_ptr<AgentStream> open();
+    void send(const AgentStream& stream, const protocol::Json& message) { link_.send(stream.number(), message); }
+    void close(const AgentStream& stream);
+
+    /// A request with one answer. @return its result
+    protocol::Json call(protocol::Json message, const ProgressSink& progress = {}, const CancelToken& cancel = {});
+    /// Waits for the message `wanted` of a request and hands progress on; asks the agent to end it once `cancel` says
+    /// so. @throws Error what the agent says, or that it is lost
+    protocol::Json wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,
+                            const CancelToken& cancel);
+
+private:
+    void take(std::uint32_t stream, const protocol::Json& message);
+    void take_lost(const Error& why);
+
+    const std::string host_;
+    protocol::Multiplexer link_;
+    AgentHello hello_;
+
+    std::mutex mutex_;
+    std::condition_variable greeted_;
+    bool has_hello_ = false;
+    std::optional<Error> lost_;
+    std::uint32_t next_ = 1;
+    std::map<std::uint32_t, std::shared_ptr<AgentStream>> streams_;
+    std::thread thread_;
+};
+
+}  // namespace locald::backends

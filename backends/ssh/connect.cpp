@@ -1,0 +1,171 @@
+#include "backends/ssh/connect.hpp"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "backends/ssh/known_hosts.hpp"
+#include "backends/ssh/tcp.hpp"
+#include "core/base/text.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto greeting_most = 20s;
+constexpr std::size_t jumps_most = 8;
+
+struct Me {
+    std::string name, home;
+};
+
+Me who_am_i() {
+    Me me;
+    if (const char* home = std::getenv("HOME")) me.home = home;
+    if (const passwd* entry = ::getpwuid(::getuid())) {
+        me.name = entry->pw_name;
+        if (me.home.empty()) me.home = entry->pw_dir;
+    }
+    return me;
+}
+
+std::optional<std::string> read_if_there(const std::string& path) {
+    std::ifstream file(path);
+    if (!file) return std::nullopt;
+    return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+/// ssh_config(5), "TOKENS", as far as they stand in HostName and IdentityFile.
+std::string with_tokens(const std::string& text, const Me& me, const std::string& host, const std::string& user) {
+    std::string result;
+    std::size_t at = 0;
+    if (text.starts_with("~/")) {
+        result = me.home;
+        at = 1;
+    }
+    for (; at < text.size(); ++at) {
+        if (text[at] != '%' || at + 1 == text.size()) {
+            result += text[at];
+            continue;
+        }
+        switch (text[++at]) {
+            case '%':
+                result += '%';
+                break;
+            case 'd':
+                result += me.home;
+                break;
+            case 'h':
+                result += host;
+                break;
+            case 'r':
+                result += user;
+                break;
+            case 'u':
+                result += me.name;
+                break;
+            default:
+                result += {'%', text[at]};
+        }
+    }
+    return result;
+}
+
+SshRoute find_route(const SshAddress& address, std::size_t depth) {
+    const Me me = who_am_i();
+    SshHostConfig config;
+    for (const auto& path : {me.home + "/.ssh/config", std::string("/etc/ssh/ssh_config")}) {
+        if (const auto text = read_if_there(path)) read_ssh_config(*text, path, address.host, config);
+    }
+    SshRoute route;
+    route.name = address.str();
+    route.host = config.host_name.empty() ? address.host : with_tokens(config.host_name, me, address.host, "");
+    route.user = !address.user.empty() ? address.user : !config.user.empty() ? config.user : me.name;
+    route.port = address.port != 0 ? address.port : config.port != 0 ? config.port : 22;
+    route.known_as = route.host;
+    route.known_hosts = {me.home + "/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"};
+    for (const auto& file : config.identity_files) {
+        route.identity_files.push_back(with_tokens(file, me, route.host, route.user));
+    }
+    if (config.identity_files.empty()) {
+        for (const char* name : {"id_ed25519", "id_ecdsa", "id_rsa"}) {
+            route.identity_files.push_back(me.home + "/.ssh/" + name);
+        }
+    }
+    if (config.proxy_jump.empty() || config.proxy_jump == "none") return route;
+    if (depth >= jumps_most) {
+        throw Error(ErrorKind::invalid, "find the way to " + address.host + ": more than 8 jumps")
+            .with_remedy("look for hosts in ~/.ssh/config whose ProxyJump lead in a circle");
+    }
+    for (const auto part : split(config.proxy_jump, ',')) {
+        auto jump = find_route(parse_ssh_address(trim(part)), depth + 1);
+        for (auto& before : std::exchange(jump.jumps, {})) route.jumps.push_back(std::move(before));
+        route.jumps.push_back(std::move(jump));
+    }
+    return route;
+}
+
+/// A session that keeps those it runs through.
+struct Chained {
+    std::shared_ptr<SshSession> before;
+    SshSession session;
+    Chained(std::shared_ptr<SshSession> jump, int socket, const std::string& name, const Login& login,
+            std::chrono::milliseconds most)
+        : before(std::move(jump)), session(socket, name, login, most) {}
+};
+
+std::shared_ptr<SshSession> open_one(const SshRoute& route, std::shared_ptr<SshSession> jump,
+                                     std::chrono::milliseconds most) {
+    const int socket = jump ? jump->connect(route.host, route.port, most).release()
+                            : connect_tcp(route.host, route.port, route.name, most);
+    const KnownHosts known(route.known_hosts, route.known_as, route.port);
+    Login login;
+    login.user = route.user;
+    login.identity_files = route.identity_files;
+    login.use_agent = route.use_agent;
+    login.host_key_types = known.types();
+    login.check_host_key = [&](const HostKey& key) { known.check(key); };
+    auto chained = std::make_shared<Chained>(std::move(jump), socket, route.name, login, most);
+    return {chained, &chained->session};
+}
+
+}  // namespace
+
+SshRoute find_route(const SshAddress& address) { return find_route(address, 0); }
+
+std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::milliseconds most) {
+    std::shared_ptr<SshSession> session;
+    for (const auto& jump : route.jumps) {
+        session = in_step("jump by " + jump.name + " to " + route.name, [&] { return open_one(jump, session, most); });
+    }
+    return open_one(route, session, most);
+}
+
+std::shared_ptr<AgentClient> connect_agent(const SshRoute& route, const std::string& program) {
+    auto session = open_session(route, greeting_most);
+    auto channel = session->exec(shell_word(program) + " agent --stdio");
+    struct Connection {
+        std::shared_ptr<SshSession> session;
+        SshChannel channel;
+        std::unique_ptr<AgentClient> client;
+    };
+    auto connection = std::make_shared<Connection>(Connection{std::move(session), std::move(channel), nullptr});
+    const int handle = connection->channel.release();
+    try {
+        connection->client = std::make_unique<AgentClient>(handle, handle, route.name, greeting_most);
+    } catch (Error& e) {
+        // What the shell or the agent said before it ended says more than that it ended.
+        const auto exit = connection->channel.wait(1s);
+        if (exit && !exit->err.empty()) e.add_context(protocol::without_escapes(std::string(trim(exit->err))));
+        throw;
+    }
+    return {connection, connection->client.get()};
+}
+
+}  // namespace locald::backends

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/ssh/agent_client.hpp"
+#include "backends/ssh/session.hpp"
+#include "backends/ssh/ssh_config.hpp"
+
+namespace locald::backends {
+
+/// A host after ssh_config was read: where it is and how to get in.
+struct SshRoute {
+    std::string name;  ///< as the user wrote it
+    std::string host, user;
+    unsigned port = 22;
+    std::vector<std::string> identity_files;
+    std::vector<std::string> known_hosts;
+    std::string known_as;         ///< its name in known_hosts
+    bool use_agent = false;       ///< ssh-agent
+    std::vector<SshRoute> jumps;  ///< from here on, the first first
+};
+
+/// Reads ~/.ssh/config and /etc/ssh/ssh_config. @throws Error
+SshRoute find_route(const SshAddress& address);
+
+/// Connects through all jumps and logs in. The sessions of the jumps live as long as the result.
+std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::milliseconds most);
+
+/// An agent over a session of its own.
+std::shared_ptr<AgentClient> connect_agent(const SshRoute& route, const std::string& program);
+
+}  // namespace locald::backends

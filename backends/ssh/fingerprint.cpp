@@ -1,0 +1,53 @@
+#include "backends/ssh/fingerprint.hpp"
+
+#include "core/base/sha256.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+std::string decoded(std::string_view text) {
+    std::string bytes;
+    unsigned held = 0, bits = 0;
+    for (const char c : text) {
+        const auto digit = digits.find(c);
+        if (digit == std::string_view::npos) break;
+        held = held << 6U | static_cast<unsigned>(digit);
+        bits += 6;
+        if (bits < 8) continue;
+        bits -= 8;
+        bytes.push_back(static_cast<char>((held >> bits) & 0xFFU));
+    }
+    return bytes;
+}
+
+/// RFC 4648, section 4, without padding.
+std::string encoded(std::string_view bytes) {
+    std::string text;
+    unsigned held = 0, bits = 0;
+    for (const char c : bytes) {
+        held = held << 8U | static_cast<unsigned char>(c);
+        for (bits += 8; bits >= 6; bits -= 6) text.push_back(digits[(held >> (bits - 6)) & 63U]);
+    }
+    if (bits > 0) text.push_back(digits[(held << (6 - bits)) & 63U]);
+    return text;
+}
+
+std::string bytes_of_hex(std::string_view hex) {
+    const auto value = [](char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10); };
+    std::string bytes;
+    for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+        bytes.push_back(static_cast<char>(value(hex[i]) << 4U | value(hex[i + 1])));
+    }
+    return bytes;
+}
+
+}  // namespace
+
+std::string fingerprint_of(std::string_view blob) { return "SHA256:" + encoded(bytes_of_hex(sha256_of(blob).hex())); }
+
+std::string fingerprint_of_base64(std::string_view key) { return fingerprint_of(decoded(key)); }
+
+}  // namespace locald::backends

@@ -1,0 +1,107 @@
+#include "backends/ssh/known_hosts.hpp"
+
+#include <libssh2.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+
+#include "backends/ssh/fingerprint.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+struct KeyType {
+    const char* name;
+    int bit;
+};
+// The order in which a server is asked when several are known.
+constexpr std::array key_types{KeyType{"ssh-ed25519", LIBSSH2_KNOWNHOST_KEY_ED25519},
+                               KeyType{"ecdsa-sha2-nistp256", LIBSSH2_KNOWNHOST_KEY_ECDSA_256},
+                               KeyType{"ecdsa-sha2-nistp384", LIBSSH2_KNOWNHOST_KEY_ECDSA_384},
+                               KeyType{"ecdsa-sha2-nistp521", LIBSSH2_KNOWNHOST_KEY_ECDSA_521},
+                               KeyType{"ssh-rsa", LIBSSH2_KNOWNHOST_KEY_SSHRSA}};
+
+/// libssh2's list, which needs a session for its allocator.
+class List {
+public:
+    explicit List(const std::vector<std::string>& files)
+        : session_(libssh2_session_init_ex(nullptr, nullptr, nullptr, nullptr)),
+          hosts_(session_ != nullptr ? libssh2_knownhost_init(session_) : nullptr) {
+        if (hosts_ == nullptr) throw Error(ErrorKind::system, "read known hosts: out of memory");
+        for (const auto& file : files) {
+            // A line that libssh2 does not understand ends its reading: what it read until then counts.
+            if (::access(file.c_str(), R_OK) == 0) {
+                libssh2_knownhost_readfile(hosts_, file.c_str(), LIBSSH2_KNOWNHOST_FILE_OPENSSH);
+            }
+        }
+    }
+    ~List() {
+        libssh2_knownhost_free(hosts_);
+        libssh2_session_free(session_);
+    }
+    List(const List&) = delete;
+    List& operator=(const List&) = delete;
+
+    int check(const std::string& host, unsigned port, std::string_view key, int type, libssh2_knownhost** found) const {
+        return libssh2_knownhost_checkp(hosts_, host.c_str(), static_cast<int>(port), key.data(), key.size(),
+                                        LIBSSH2_KNOWNHOST_TYPE_PLAIN | LIBSSH2_KNOWNHOST_KEYENC_RAW | type, found);
+    }
+
+private:
+    LIBSSH2_SESSION* session_;
+    LIBSSH2_KNOWNHOSTS* hosts_;
+};
+
+std::string joined(const std::vector<std::string>& files) {
+    std::string text;
+    for (const auto& file : files) text += (text.empty() ? "" : " or ") + file;
+    return text;
+}
+
+}  // namespace
+
+KnownHosts::KnownHosts(std::vector<std::string> files, std::string host, unsigned port)
+    : files_(std::move(files)), host_(std::move(host)), port_(port) {}
+
+std::vector<std::string> KnownHosts::types() const {
+    const List list(files_);
+    std::vector<std::string> types;
+    for (const auto& type : key_types) {
+        libssh2_knownhost* found = nullptr;
+        // Another key of the same type is a mismatch: so there is one.
+        if (list.check(host_, port_, "x", type.bit, &found) == LIBSSH2_KNOWNHOST_CHECK_MISMATCH)
+            types.emplace_back(type.name);
+    }
+    return types;
+}
+
+void KnownHosts::check(const HostKey& key) const {
+    const List list(files_);
+    libssh2_knownhost* found = nullptr;
+    int bit = LIBSSH2_KNOWNHOST_KEY_UNKNOWN;
+    for (const auto& type : key_types) {
+        if (key.type == type.name) bit = type.bit;
+    }
+    switch (list.check(host_, port_, key.blob, bit, &found)) {
+        case LIBSSH2_KNOWNHOST_CHECK_MATCH:
+            return;
+        case LIBSSH2_KNOWNHOST_CHECK_MISMATCH: {
+            const auto known =
+                found != nullptr && found->key != nullptr ? fingerprint_of_base64(found->key) : "another one";
+            throw Error(ErrorKind::denied, "it is not the one that is known: the server shows " + key.type + " " +
+                                               key.fingerprint + ", known is " + known +
+                                               "; somebody may be listening, or the server was installed anew")
+                .with_remedy("ask whoever runs it; if that is right, take the old key out with `ssh-keygen -R " +
+                             host_ + "`");
+        }
+        default:
+            throw Error(ErrorKind::denied,
+                        "it is not known: " + key.type + " " + key.fingerprint + " is in none of " + joined(files_))
+                .with_remedy(
+                    "compare the fingerprint with the server's own, then run `ssh` to it once, or `locald host add`");
+    }
+}
+
+}  // namespace locald::backends

@@ -1,0 +1,8 @@
+// The loadable module: the SSH backend with all it links, behind one symbol.
+
+#include "backends/ssh/ssh_runtime.hpp"
+
+extern "C" __attribute__((visibility("default"))) locald::runtime::ContainerRuntime* locald_ssh_make(
+    const locald::runtime::RuntimeChoice* choice) {
+    return locald::backends::make_ssh_runtime(*choice).release();
+}

@@ -1,0 +1,199 @@
+#include "backends/ssh/remote_container.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+
+namespace locald::backends {
+
+namespace {
+
+using protocol::FrameType;
+using protocol::Json;
+using protocol::Port;
+using Mode = runtime::Stdio::Mode;
+
+std::array<int, 2> make_pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_errno(errno, "make a pipe");
+    return ends;
+}
+
+std::array<int, 2> make_socket_pair() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        throw_errno(errno, "make a socket pair");
+    return ends;
+}
+
+/// Where bytes go that nobody wants.
+Port nowhere() {
+    const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null < 0) throw_errno(errno, "open /dev/null");
+    return {null, true, false};
+}
+
+}  // namespace
+
+/// The multiplexer's ends.
+struct RemoteContainer::Ends {
+    std::optional<Port> in;
+    Port out, err;
+    bool has_err = true;
+};
+
+RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, const bundle::Source& source,
+                                 const bundle::RunOptions& options, const runtime::Stdio& stdio,
+                                 const ProgressSink& progress, const CancelToken& cancel)
+    : client_(std::move(client)), stream_(client_->open()) {
+    try {
+        Ends ends;
+        switch (stdio.mode) {
+            case Mode::inherit: {
+                const auto user = [](int handle) { return handle < 0 ? nowhere() : Port{handle, false, false}; };
+                if (stdio.in >= 0) ends.in = Port{stdio.in, false, false};
+                ends.out = user(stdio.out);
+                ends.err = user(stdio.err);
+                break;
+            }
+            case Mode::pipes: {
+                const auto in = make_pipe(), out = make_pipe(), err = make_pipe();
+                in_ = in[1];
+                out_ = out[0];
+                err_ = err[0];
+                ends = {Port{in[0]}, Port{out[1]}, Port{err[1]}};
+                break;
+            }
+            case Mode::pty: {
+                const auto pair = make_socket_pair();
+                in_ = out_ = err_ = pair[0];
+                ends = {Port{pair[1]}, Port{pair[1]}, {}, false};
+                break;
+            }
+        }
+        auto& link = client_->link();
+        stream_->opens(FrameType::out);
+        link.write_to(stream_->number(), FrameType::out, ends.out);
+        if (ends.has_err) {
+            stream_->opens(FrameType::err);
+            link.write_to(stream_->number(), FrameType::err, ends.err);
+        }
+        Json message{{"do", "run"},
+                     {"new", true},
+                     {"source", protocol::write_source(source)},
+                     {"options", protocol::write_options(options)},
+                     {"stdin", ends.in.has_value()},
+                     {"terminal", nullptr}};
+        if (stdio.mode == Mode::pty) {
+            message["terminal"] = Json{{"rows", stdio.size.rows}, {"columns", stdio.size.columns}};
+        }
+        client_->send(*stream_, message);
+        const auto started = client_->wait_for(*stream_, "started", progress, cancel);
+        try {
+            id_ = started.at("id").get<std::string>();
+            pid_ = started.at("pid").get<int>();
+            for (const auto& warning : started.at("warnings")) {
+                warnings_.push_back(protocol::without_escapes(warning.get<std::string>()));
+            }
+        } catch (const Json::exception& e) {
+            throw Error(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
+        }
+        if (ends.in) link.read_from(stream_->number(), FrameType::in, *ends.in);
+    } catch (...) {
+        client_->close(*stream_);
+        close_handles();
+        throw;
+    }
+}
+
+RemoteContainer::~RemoteContainer() {
+    try {
+        bool ended = false;
+        {
+            const std::lock_guard lock(mutex_);
+            ended = status_ || error_;
+        }
+        if (!ended) {
+            client_->send(*stream_, Json{{"do", "kill"}});
+            wait();
+        }
+    } catch (const Error&) {  // lost: the agent ends it
+    }
+    client_->close(*stream_);
+    close_handles();
+}
+
+void RemoteContainer::close_handles() noexcept {
+    if (in_ >= 0) ::close(in_);
+    if (out_ >= 0 && out_ != in_) ::close(out_);
+    if (err_ >= 0 && err_ != in_) ::close(err_);
+    in_ = out_ = err_ = -1;
+}
+
+void RemoteContainer::close_stdin() {
+    if (in_ >= 0 && in_ != out_) ::close(std::exchange(in_, -1));
+}
+
+void RemoteContainer::resize(host::TerminalSize size) {
+    client_->send(*stream_, Json{{"do", "resize"}, {"rows", size.rows}, {"columns", size.columns}});
+}
+
+void RemoteContainer::signal(int number) { client_->send(*stream_, Json{{"do", "signal"}, {"number", number}}); }
+
+runtime::ExitStatus RemoteContainer::stop(std::chrono::milliseconds grace) {
+    const auto most = std::clamp<std::int64_t>(grace.count(), 0, UINT32_MAX);
+    client_->send(*stream_, Json{{"do", "stop"}, {"grace", most}});
+    return wait();
+}
+
+std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::chrono::milliseconds> timeout) {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds at_once_most(1000);
+    const auto begin = Clock::now();
+    const std::lock_guard lock(mutex_);
+    while (!status_ && !error_) {
+        auto most = at_once_most;
+        if (timeout) {
+            const auto spent = std::chrono::floor<std::chrono::milliseconds>(Clock::now() - begin);
+            if (spent > *timeout) return std::nullopt;
+            most = std::min(most, *timeout - spent);
+        }
+        try {
+            const auto message = stream_->next(most);
+            if (!message) {
+                if (timeout && Clock::now() - begin >= *timeout) return std::nullopt;
+                continue;
+            }
+            if (const auto error = message->find("error"); error != message->end()) {
+                error_ = protocol::read_error(*error);
+            } else if (const auto exit = message->find("exit"); exit != message->end()) {
+                status_ = runtime::ExitStatus{exit->at("code").get<int>(), exit->at("signal").get<int>()};
+            }
+        } catch (const Json::exception& e) {
+            error_.emplace(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
+        } catch (Error& e) {
+            error_ = e.add_context("wait for container " + id_)
+                         .with_remedy(
+                             "its exit status is not known; the agent there stops it once it sees that nobody listens");
+        }
+    }
+    // All that it said is written before its end is told.
+    if (status_) {
+        stream_->wait_closed(FrameType::out);
+        stream_->wait_closed(FrameType::err);
+        return status_;
+    }
+    throw Error(*error_);
+}
+
+runtime::ExitStatus RemoteContainer::wait() { return *take_end(std::nullopt); }
+
+std::optional<runtime::ExitStatus> RemoteContainer::wait_for(std::chrono::milliseconds timeout) {
+    return take_end(timeout);
+}
+
+}  // namespace locald::backends

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "backends/ssh/agent_client.hpp"
+#include "core/runtime/container_runtime.hpp"
+
+namespace locald::backends {
+
+/// A container on another kernel: the agent there holds its handle, this one has our ends of its streams.
+class RemoteContainer final : public runtime::ContainerHandle {
+public:
+    /// Starts it. @throws Error as the agent says it
+    RemoteContainer(std::shared_ptr<AgentClient> client, const bundle::Source& source,
+                    const bundle::RunOptions& options, const runtime::Stdio& stdio, const ProgressSink& progress,
+                    const CancelToken& cancel);
+    ~RemoteContainer() override;
+
+    const std::string& id() const noexcept override { return id_; }
+    int pid() const noexcept override { return pid_; }
+    int stdin_handle() const noexcept override { return in_; }
+    int stdout_handle() const noexcept override { return out_; }
+    int stderr_handle() const noexcept override { return err_; }
+    void close_stdin() override;
+    void resize(host::TerminalSize size) override;
+    void signal(int number) override;
+    runtime::ExitStatus stop(std::chrono::milliseconds grace) override;
+    runtime::ExitStatus wait() override;
+    std::optional<runtime::ExitStatus> wait_for(std::chrono::milliseconds timeout) override;
+    const std::vector<std::string>& warnings() const noexcept override { return warnings_; }
+
+private:
+    struct Ends;
+    void close_handles() noexcept;
+    std::optional<runtime::ExitStatus> take_end(std::optional<std::chrono::milliseconds> timeout);
+
+    std::shared_ptr<AgentClient> client_;
+    std::shared_ptr<AgentStream> stream_;
+    std::string id_;
+    int pid_ = 0;
+    int in_ = -1, out_ = -1, err_ = -1;
+    std::vector<std::string> warnings_;
+    std::mutex mutex_;  ///< of the end
+    std::optional<runtime::ExitStatus> status_;
+    std::optional<Error> error_;
+};
+
+}  // namespace locald::backends

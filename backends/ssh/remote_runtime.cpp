@@ -1,0 +1,107 @@
+#include "backends/ssh/remote_runtime.hpp"
+
+#include <mutex>
+
+#include "backends/ssh/remote_container.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using protocol::Json;
+
+class RemoteImages final : public runtime::Images {
+public:
+    explicit RemoteImages(std::function<AgentClient&()> client) : client_(std::move(client)) {}
+
+    runtime::ImageSummary pull(const oci::ImageName& name, const std::optional<oci::Platform>& platform,
+                               const ProgressSink& progress, const CancelToken& cancel) override {
+        return protocol::read_image(
+            client_().call({{"do", "image pull"}, {"name", name.text}, {"platform", platform ? platform->str() : ""}},
+                           progress, cancel));
+    }
+    std::vector<runtime::ImageSummary> list() override {
+        return protocol::read_images(client_().call({{"do", "image list"}}));
+    }
+    std::string inspect(const std::string& name_or_id) override {
+        return client_().call({{"do", "image inspect"}, {"image", name_or_id}}).get<std::string>();
+    }
+    runtime::ImageSummary remove(const std::string& name_or_id) override {
+        return protocol::read_image(client_().call({{"do", "image remove"}, {"image", name_or_id}}));
+    }
+    runtime::ImageSummary import(const oci::ImageName&, const std::string&, const ProgressSink&,
+                                 const CancelToken&) override {
+        throw Error(ErrorKind::unsupported, "import an image into another host: not possible yet")
+            .with_remedy("run `locald image import` there, or pull the image from a registry");
+    }
+    void export_to(const std::string&, const std::string&, const ProgressSink&, const CancelToken&) override {
+        throw Error(ErrorKind::unsupported, "export an image from another host: not possible yet")
+            .with_remedy("run `locald image export` there");
+    }
+
+private:
+    std::function<AgentClient&()> client_;
+};
+
+class RemoteRuntime final : public runtime::ContainerRuntime {
+public:
+    explicit RemoteRuntime(Connect connect)
+        : connect_(std::move(connect)), images_([this]() -> AgentClient& { return *client(); }) {}
+
+    runtime::ProbeReport probe() override { return protocol::read_probe(client()->call({{"do", "probe"}})); }
+    runtime::Images& images() override { return images_; }
+
+    bundle::ContainerBundle prepare_bundle(const bundle::Source& source, const bundle::RunOptions& options,
+                                           const std::string& destination, const ProgressSink& progress,
+                                           const CancelToken& cancel) override {
+        return protocol::read_bundle(client()->call({{"do", "bundle prepare"},
+                                                     {"source", protocol::write_source(source)},
+                                                     {"options", protocol::write_options(options)},
+                                                     {"destination", destination}},
+                                                    progress, cancel));
+    }
+    bundle::ContainerBundle inspect_bundle(const std::string& dir) override {
+        return protocol::read_bundle(client()->call({{"do", "bundle inspect"}, {"directory", dir}}));
+    }
+    std::unique_ptr<runtime::ContainerHandle> run_container(const bundle::Source& source,
+                                                            const bundle::RunOptions& options,
+                                                            const runtime::Stdio& stdio, const ProgressSink& progress,
+                                                            const CancelToken& cancel) override {
+        return std::make_unique<RemoteContainer>(client(), source, options, stdio, progress, cancel);
+    }
+    std::vector<oci::State> list() override {
+        std::vector<oci::State> all;
+        for (const auto& one : client()->call({{"do", "list"}}))
+            all.push_back(oci::parse_state(one.get<std::string>()));
+        return all;
+    }
+    oci::State state(const std::string& id) override {
+        return oci::parse_state(client()->call({{"do", "state"}, {"id", id}}).get<std::string>());
+    }
+    void kill(const std::string& id, int signal) override {
+        client()->call({{"do", "kill"}, {"id", id}, {"signal", signal}});
+    }
+    void remove(const std::string& id, bool force) override {
+        client()->call({{"do", "remove"}, {"id", id}, {"force", force}});
+    }
+
+private:
+    std::shared_ptr<AgentClient> client() {
+        const std::lock_guard lock(mutex_);
+        if (!client_) client_ = connect_();
+        return client_;
+    }
+
+    Connect connect_;
+    std::mutex mutex_;
+    std::shared_ptr<AgentClient> client_;
+    RemoteImages images_;
+};
+
+}  // namespace
+
+std::unique_ptr<runtime::ContainerRuntime> make_remote_runtime(Connect connect) {
+    return std::make_unique<RemoteRuntime>(std::move(connect));
+}
+
+}  // namespace locald::backends

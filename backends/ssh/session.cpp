@@ -1,0 +1,345 @@
+#include "backends/ssh/session.hpp"
+
+#include <fcntl.h>
+#include <libssh2.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "backends/ssh/engine.hpp"
+#include "backends/ssh/fingerprint.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// AES alone: chacha20 of 1.11 is read before the server is known (CVE-2026-55200), and 16-byte blocks seldom rekey.
+constexpr const char* ciphers = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr";
+constexpr const char* ciphers_of_110 = "aes128-ctr,aes192-ctr,aes256-ctr";
+
+void begin_library() {
+    // Not thread-safe itself.
+    static const int result = libssh2_init(0);
+    if (result != 0) throw Error(ErrorKind::system, "start libssh2: error " + std::to_string(result));
+}
+
+std::string type_of(int type) {
+    switch (type) {
+        case LIBSSH2_HOSTKEY_TYPE_RSA:
+            return "ssh-rsa";
+        case LIBSSH2_HOSTKEY_TYPE_ECDSA_256:
+            return "ecdsa-sha2-nistp256";
+        case LIBSSH2_HOSTKEY_TYPE_ECDSA_384:
+            return "ecdsa-sha2-nistp384";
+        case LIBSSH2_HOSTKEY_TYPE_ECDSA_521:
+            return "ecdsa-sha2-nistp521";
+        case LIBSSH2_HOSTKEY_TYPE_ED25519:
+            return "ssh-ed25519";
+        default:
+            return "unknown";
+    }
+}
+
+/// One step after the other, without blocking for longer than there is time.
+class Opening {
+public:
+    Opening(LIBSSH2_SESSION* session, int socket, const std::string& name, std::chrono::milliseconds most)
+        : session_(session), socket_(socket), name_(name), end_(Clock::now() + most) {}
+
+    /// Repeats `call` until it says something else than "not yet".
+    template <class Call>
+    auto until_done(const char* stage, Call&& call) {
+        for (;;) {
+            const auto result = call();
+            if (!is_again(result)) return result;
+            wait(stage);
+        }
+    }
+
+    [[noreturn]] void fail(ErrorKind kind, const std::string& stage, const std::string& why) const {
+        throw Error(kind, "connect to " + name_ + ": " + stage + ": " + why);
+    }
+
+    std::string last_words() const {
+        char* words = nullptr;
+        int size = 0;
+        libssh2_session_last_error(session_, &words, &size, 0);
+        return size > 0 ? std::string(words, static_cast<std::size_t>(size)) : std::string("no reason given");
+    }
+
+private:
+    static bool is_again(int result) { return result == LIBSSH2_ERROR_EAGAIN; }
+    bool is_again(const char* result) const {
+        return result == nullptr && libssh2_session_last_errno(session_) == LIBSSH2_ERROR_EAGAIN;
+    }
+
+    void wait(const char* stage) const {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end_ - Clock::now());
+        if (left <= 0ms) fail(ErrorKind::unavailable, stage, "no answer in time");
+        const int blocked = libssh2_session_block_directions(session_);
+        pollfd entry{socket_, 0, 0};
+        if ((blocked & LIBSSH2_SESSION_BLOCK_INBOUND) != 0) entry.events |= POLLIN;
+        if ((blocked & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0) entry.events |= POLLOUT;
+        ::poll(&entry, 1, static_cast<int>(left.count()));
+    }
+
+    LIBSSH2_SESSION* session_;
+    int socket_;
+    const std::string& name_;
+    Clock::time_point end_;
+};
+
+void agree(LIBSSH2_SESSION* session, const Login& login) {
+    for (const int direction : {LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC}) {
+        // A list with names that this library does not know is cut to those that it does, or refused, by version.
+        if (libssh2_session_method_pref(session, direction, ciphers) != 0) {
+            libssh2_session_method_pref(session, direction, ciphers_of_110);
+        }
+    }
+    if (!login.host_key_types.empty()) {
+        std::string types;
+        for (const auto& type : login.host_key_types) types += (types.empty() ? "" : ",") + type;
+        libssh2_session_method_pref(session, LIBSSH2_METHOD_HOSTKEY, types.c_str());
+    }
+}
+
+void shake_hands(LIBSSH2_SESSION* session, int socket, Opening& opening) {
+    const int result = opening.until_done("key exchange", [&] { return libssh2_session_handshake(session, socket); });
+    if (result == 0) return;
+    switch (result) {
+        case LIBSSH2_ERROR_BANNER_RECV:
+        case LIBSSH2_ERROR_BANNER_SEND:
+        case LIBSSH2_ERROR_SOCKET_DISCONNECT:
+        case LIBSSH2_ERROR_SOCKET_RECV:
+            opening.fail(ErrorKind::unavailable, "greeting",
+                         "what answers there is no SSH server, or it hung up (" + opening.last_words() + ")");
+        default:
+            break;
+    }
+    try {
+        opening.fail(ErrorKind::unsupported, "key exchange", opening.last_words());
+    } catch (Error& e) {
+        throw e.with_remedy(
+            std::string("libssh2 ") + LIBSSH2_VERSION + " speaks AES-CTR" +
+            (LIBSSH2_VERSION_NUM >= 0x010b00 ? " and AES-GCM" : " with hmac-sha2-256 and -512 (no ETM, no AES-GCM)") +
+            "; allow one of them in the server's Ciphers and MACs");
+    }
+}
+
+HostKey host_key(LIBSSH2_SESSION* session) {
+    std::size_t size = 0;
+    int type = 0;
+    const char* blob = libssh2_session_hostkey(session, &size, &type);
+    HostKey key;
+    if (blob != nullptr) key.blob.assign(blob, size);
+    key.type = type_of(type);
+    key.fingerprint = fingerprint_of(key.blob);
+    return key;
+}
+
+bool try_agent(LIBSSH2_SESSION* session, Opening& opening, const std::string& user) {
+    LIBSSH2_AGENT* agent = libssh2_agent_init(session);
+    if (agent == nullptr) return false;
+    bool in = false;
+    if (libssh2_agent_connect(agent) == 0 && libssh2_agent_list_identities(agent) == 0) {
+        libssh2_agent_publickey* key = nullptr;
+        libssh2_agent_publickey* before = nullptr;
+        while (!in && libssh2_agent_get_identity(agent, &key, before) == 0) {
+            in = opening.until_done("authentication",
+                                    [&] { return libssh2_agent_userauth(agent, user.c_str(), key); }) == 0;
+            before = key;
+        }
+    }
+    libssh2_agent_disconnect(agent);
+    libssh2_agent_free(agent);
+    return in;
+}
+
+void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
+    const char* methods = opening.until_done("authentication", [&] {
+        return static_cast<const char*>(
+            libssh2_userauth_list(session, login.user.c_str(), static_cast<unsigned>(login.user.size())));
+    });
+    if (methods == nullptr && libssh2_userauth_authenticated(session) != 0) return;
+    const std::string offered = methods != nullptr ? methods : "";
+    std::string tried;
+    for (const auto& file : login.identity_files) {
+        if (::access(file.c_str(), R_OK) != 0) continue;
+        const int result = opening.until_done("authentication", [&] {
+            return libssh2_userauth_publickey_fromfile_ex(
+                session, login.user.c_str(), static_cast<unsigned>(login.user.size()), nullptr, file.c_str(), nullptr);
+        });
+        if (result == 0) return;
+        tried += (tried.empty() ? "" : ", ") + file + " (" + opening.last_words() + ")";
+    }
+    if (login.use_agent && try_agent(session, opening, login.user)) return;
+    if (login.use_agent) tried += std::string(tried.empty() ? "" : ", ") + "the keys of ssh-agent";
+    try {
+        opening.fail(ErrorKind::denied, "authentication as " + login.user,
+                     tried.empty() ? "there is no key to try" : "the server refused " + tried);
+    } catch (Error& e) {
+        throw e.with_remedy(
+            "the server takes: " + (offered.empty() ? std::string("nothing") : offered) +
+            "; name a key without a passphrase by IdentityFile in ~/.ssh/config, and put its public half "
+            "into the other side's ~/.ssh/authorized_keys");
+    }
+}
+
+}  // namespace
+
+struct SshSession::Impl {
+    LIBSSH2_SESSION* session = nullptr;
+    int socket = -1;
+    std::string name;
+    std::string methods;
+    std::unique_ptr<SshEngine> engine;
+
+    ~Impl() {
+        engine.reset();
+        if (session != nullptr) {
+            libssh2_session_disconnect(session, "done");
+            libssh2_session_free(session);
+        }
+        if (socket >= 0) ::close(socket);
+    }
+};
+
+SshSession::SshSession(int socket, const std::string& name, const Login& login, std::chrono::milliseconds most)
+    : impl_(std::make_unique<Impl>()) {
+    impl_->socket = socket;
+    impl_->name = name;
+    begin_library();
+    const int flags = ::fcntl(socket, F_GETFL);
+    if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)
+        throw_errno(errno, "prepare the socket to ", name);
+    auto* session = impl_->session = libssh2_session_init_ex(nullptr, nullptr, nullptr, nullptr);
+    if (session == nullptr) throw Error(ErrorKind::system, "start an SSH session: out of memory");
+    libssh2_session_set_blocking(session, 0);
+    Opening opening(session, socket, impl_->name, most);
+    agree(session, login);
+    shake_hands(session, socket, opening);
+    if (login.check_host_key) {
+        try {
+            login.check_host_key(host_key(session));
+        } catch (Error& e) {
+            throw e.add_context("connect to " + name + ": host key");
+        }
+    }
+    log_in(session, opening, login);
+    for (const int method :
+         {LIBSSH2_METHOD_KEX, LIBSSH2_METHOD_HOSTKEY, LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_MAC_CS}) {
+        const char* chosen = libssh2_session_methods(session, method);
+        impl_->methods += (impl_->methods.empty() ? "" : " ") + std::string(chosen != nullptr ? chosen : "none");
+    }
+    impl_->engine = std::make_unique<SshEngine>(session, socket, name);
+}
+
+SshSession::~SshSession() = default;
+
+bool SshSession::lost() const noexcept { return impl_->engine->lost(); }
+std::string SshSession::methods() const { return impl_->methods; }
+
+SshChannel::SshChannel() = default;
+SshChannel::~SshChannel() {
+    if (handle_ >= 0) ::close(handle_);
+}
+SshChannel::SshChannel(SshChannel&& other) noexcept
+    : shared_(std::move(other.shared_)), handle_(std::exchange(other.handle_, -1)) {}
+SshChannel& SshChannel::operator=(SshChannel&& other) noexcept {
+    if (handle_ >= 0) ::close(handle_);
+    shared_ = std::move(other.shared_);
+    handle_ = std::exchange(other.handle_, -1);
+    return *this;
+}
+int SshChannel::handle() const noexcept { return handle_; }
+int SshChannel::release() noexcept { return std::exchange(handle_, -1); }
+
+std::optional<RemoteExit> SshChannel::wait(std::chrono::milliseconds most) {
+    std::unique_lock lock(shared_->mutex);
+    if (!shared_->changed.wait_for(lock, most, [this] { return shared_->closed; })) return std::nullopt;
+    return shared_->exit;
+}
+
+SshChannel SshSession::open(const std::string& command, const std::string& host, unsigned port,
+                            std::chrono::milliseconds most) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        throw_errno(errno, "make a socket pair");
+    SshChannel channel;
+    channel.handle_ = ends[0];
+    channel.shared_ = std::make_shared<SshChannel::Shared>();
+    impl_->engine->open({command, host, static_cast<int>(port), ends[1], channel.shared_});
+    auto& shared = *channel.shared_;
+    std::unique_lock lock(shared.mutex);
+    if (!shared.changed.wait_for(lock, most, [&] { return shared.opened || shared.error; })) {
+        throw Error(ErrorKind::unavailable, "open a channel to " + impl_->name + ": no answer in time");
+    }
+    if (shared.error) throw Error(*shared.error);
+    return channel;
+}
+
+SshChannel SshSession::exec(const std::string& command, std::chrono::milliseconds most) {
+    return open(command, {}, 0, most);
+}
+
+SshChannel SshSession::connect(const std::string& host, unsigned port, std::chrono::milliseconds most) {
+    return open({}, host, port, most);
+}
+
+SshSession::Captured SshSession::capture(const std::string& command, std::string_view input,
+                                         std::chrono::milliseconds most) {
+    constexpr std::size_t out_most = 1U << 20U;
+    const auto end = Clock::now() + most;
+    auto channel = exec(command, most);
+    Captured captured;
+    std::array<char, 16384> bytes;
+    bool wrote_all = false;
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+        if (left <= 0ms) throw Error(ErrorKind::unavailable, "run a command on " + impl_->name + ": it took too long");
+        if (input.empty() && !std::exchange(wrote_all, true)) ::shutdown(channel.handle(), SHUT_WR);
+        pollfd entry{channel.handle(), static_cast<short>(POLLIN | (input.empty() ? 0 : POLLOUT)), 0};
+        ::poll(&entry, 1, static_cast<int>(left.count()));
+        if ((entry.revents & POLLOUT) != 0) {
+            const auto put = ::send(channel.handle(), input.data(), input.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (put > 0) input.remove_prefix(static_cast<std::size_t>(put));
+            if (put < 0 && errno != EAGAIN) input = {};
+        }
+        if ((entry.revents & (POLLIN | POLLHUP | POLLERR)) == 0) continue;
+        const auto got = ::recv(channel.handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+        if (got <= 0) break;
+        captured.out.append(bytes.data(), static_cast<std::size_t>(got));
+        if (captured.out.size() > out_most) {
+            throw Error(ErrorKind::corrupt, "run a command on " + impl_->name + ": it printed more than 1 MiB");
+        }
+    }
+    if (auto exit = channel.wait(std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()))) {
+        captured.exit = std::move(*exit);
+    }
+    return captured;
+}
+
+std::string shell_word(std::string_view text) {
+    std::string word = "'";
+    for (const char c : text) {
+        if (c == '\0' || c == '\n') {
+            throw Error(ErrorKind::invalid, "pass a word to a shell of another host: it holds a line end or a NUL");
+        }
+        if (c == '\'') {
+            word += "'\\''";
+        } else {
+            word += c;
+        }
+    }
+    return word + "'";
+}
+
+}  // namespace locald::backends

@@ -1,0 +1,17 @@
+#include "backends/ssh/ssh_runtime.hpp"
+
+#include <cstdlib>
+
+#include "backends/ssh/connect.hpp"
+#include "backends/ssh/remote_runtime.hpp"
+
+namespace locald::backends {
+
+std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice) {
+    const auto address = parse_ssh_address(choice.host);
+    const char* program = std::getenv("LOCALD_AGENT");
+    return make_remote_runtime(
+        [address, program] { return connect_agent(find_route(address), program != nullptr ? program : "locald"); });
+}
+
+}  // namespace locald::backends

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace locald::backends {
+
+/// A connected socket. Both address families are tried at a small distance from each other.
+/// @param name  for error texts
+/// @throws Error that tells an unknown name, a closed port, and no answer apart
+int connect_tcp(const std::string& host, unsigned port, const std::string& name, std::chrono::milliseconds most);
+
+}  // namespace locald::backends

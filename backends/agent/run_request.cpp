@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <utility>
 
 #include "backends/protocol/values.hpp"
 #include "core/base/log.hpp"
-#include "core/posix/syscalls.hpp"
+#include "core/host/pipe.hpp"
 
 namespace locald::backends {
 
@@ -21,6 +22,39 @@ using protocol::Json;
 constexpr auto grace_of_the_abandoned = 10s;
 // Something outside may hold the end of a pipe that a container gave it; its silence is not waited out for ever.
 constexpr auto silence_most = 1s;
+
+/// Both ends, until they are given away.
+class Pipe {
+public:
+    Pipe() noexcept = default;
+    static Pipe make() {
+        Pipe pipe;
+        pipe.ends_ = host::make_pipe();
+        return pipe;
+    }
+    Pipe(Pipe&& other) noexcept : ends_(std::exchange(other.ends_, {-1, -1})) {}
+    Pipe& operator=(Pipe&& other) noexcept {
+        std::swap(ends_, other.ends_);
+        return *this;
+    }
+    ~Pipe() {
+        close_read();
+        close_write();
+    }
+    int read() const noexcept { return ends_[0]; }
+    int write() const noexcept { return ends_[1]; }
+    int release_read() noexcept { return std::exchange(ends_[0], -1); }
+    int release_write() noexcept { return std::exchange(ends_[1], -1); }
+    void close_read() noexcept {
+        if (const int handle = release_read(); handle >= 0) ::close(handle);
+    }
+    void close_write() noexcept {
+        if (const int handle = release_write(); handle >= 0) ::close(handle);
+    }
+
+private:
+    std::array<int, 2> ends_{-1, -1};
+};
 
 host::TerminalSize read_size(const Json& json) {
     return {json.at("rows").get<unsigned>(), json.at("columns").get<unsigned>()};
@@ -55,29 +89,29 @@ void RunRequest::open_ports(int in, int out, int err) {
 
 Json RunRequest::work() {
     runtime::Stdio stdio;
-    posix::Pipe in, out, err;
+    Pipe in, out, err;
     if (terminal_) {
         stdio.mode = runtime::Stdio::Mode::pty;
         stdio.size = *terminal_;
     } else {
-        if (wants_input_) in = posix::make_pipe();
-        out = posix::make_pipe();
-        err = posix::make_pipe();
-        stdio.in = in.read.get();
-        stdio.out = out.write.get();
-        stdio.err = err.write.get();
+        if (wants_input_) in = Pipe::make();
+        out = Pipe::make();
+        err = Pipe::make();
+        stdio.in = in.read();
+        stdio.out = out.write();
+        stdio.err = err.write();
     }
     auto container = runtime_.run_container(source_, options_, stdio, progress(), cancel_);
-    in.read.reset();
-    out.write.reset();
-    err.write.reset();
+    in.close_read();
+    out.close_write();
+    err.close_write();
     runtime::ContainerHandle* running = container.get();
     if (terminal_) {
         const int master = ::dup(running->stdout_handle());
         if (master < 0) throw_errno(errno, "duplicate the container's terminal");
         open_ports(master, master, -1);
     } else {
-        open_ports(in.write.release(), out.read.release(), err.read.release());
+        open_ports(in.release_write(), out.release_read(), err.release_read());
     }
     {
         const std::lock_guard lock(mutex_);

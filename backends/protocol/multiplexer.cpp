@@ -1,6 +1,5 @@
 #include "backends/protocol/multiplexer.hpp"
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <csignal>
 
 #include "backends/protocol/values.hpp"
+#include "core/host/pipe.hpp"
 
 namespace locald::protocol {
 
@@ -24,13 +24,6 @@ constexpr auto hangup_rest = 50ms;
 
 bool is_again(int err) { return err == EAGAIN || err == EWOULDBLOCK || err == EINTR; }
 
-void unblock(int handle) {
-    const int flags = ::fcntl(handle, F_GETFL);
-    if (flags < 0 || ::fcntl(handle, F_SETFL, flags | O_NONBLOCK) != 0) {
-        throw_errno(errno, "make descriptor ", std::to_string(handle), " non-blocking");
-    }
-}
-
 /// A control frame of the multiplexer itself: the end of one direction of a stream.
 std::string end_message(FrameType type) { return "{\"end\":" + std::to_string(static_cast<int>(type)) + "}"; }
 /// The same for the other direction: whoever sends may stop.
@@ -39,12 +32,13 @@ std::string broken_message(FrameType type) { return "{\"broken\":" + std::to_str
 }  // namespace
 
 Multiplexer::Multiplexer(int link_in, int link_out) : link_in_(link_in), link_out_(link_out) {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) throw_errno(errno, "make a pipe");
+    const auto ends = host::make_pipe();
     wake_read_ = ends[0];
     wake_write_ = ends[1];
-    unblock(link_in_);
-    unblock(link_out_);
+    host::set_non_blocking(wake_read_);
+    host::set_non_blocking(wake_write_);
+    host::set_non_blocking(link_in_);
+    host::set_non_blocking(link_out_);
 }
 
 Multiplexer::~Multiplexer() {
@@ -84,7 +78,7 @@ void Multiplexer::send(std::uint32_t stream, const nlohmann::json& message) {
 }
 
 void Multiplexer::read_from(std::uint32_t stream, FrameType type, Port port) {
-    if (port.ours) unblock(port.handle);
+    if (port.ours) host::set_non_blocking(port.handle);
     {
         const std::lock_guard lock(mutex_);
         readers_[{stream, type}].port = port;
@@ -93,7 +87,7 @@ void Multiplexer::read_from(std::uint32_t stream, FrameType type, Port port) {
 }
 
 void Multiplexer::write_to(std::uint32_t stream, FrameType type, Port port) {
-    if (port.ours) unblock(port.handle);
+    if (port.ours) host::set_non_blocking(port.handle);
     {
         const std::lock_guard lock(mutex_);
         writers_[{stream, type}].port = port;

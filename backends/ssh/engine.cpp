@@ -1,6 +1,5 @@
 #include "backends/ssh/engine.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 #include <csignal>
 #include <utility>
 #include <vector>
+
+#include "core/host/pipe.hpp"
 
 namespace locald::backends {
 
@@ -37,10 +38,11 @@ struct SshEngine::Channel {
 
 SshEngine::SshEngine(LIBSSH2_SESSION* session, int socket, std::string name)
     : session_(session), socket_(socket), name_(std::move(name)) {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) throw_errno(errno, "make a pipe");
+    const auto ends = host::make_pipe();
     wake_read_ = ends[0];
     wake_write_ = ends[1];
+    host::set_non_blocking(wake_read_);
+    host::set_non_blocking(wake_write_);
     libssh2_session_set_blocking(session_, 0);
     thread_ = std::thread([this] { loop(); });
 }

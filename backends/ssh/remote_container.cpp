@@ -1,12 +1,13 @@
 #include "backends/ssh/remote_container.hpp"
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
+
+#include "core/host/pipe.hpp"
 
 namespace locald::backends {
 
@@ -16,19 +17,6 @@ using protocol::FrameType;
 using protocol::Json;
 using protocol::Port;
 using Mode = runtime::Stdio::Mode;
-
-std::array<int, 2> make_pipe() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_errno(errno, "make a pipe");
-    return ends;
-}
-
-std::array<int, 2> make_socket_pair() {
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
-        throw_errno(errno, "make a socket pair");
-    return ends;
-}
 
 /// Where bytes go that nobody wants.
 Port nowhere() {
@@ -61,7 +49,7 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, const bund
                 break;
             }
             case Mode::pipes: {
-                const auto in = make_pipe(), out = make_pipe(), err = make_pipe();
+                const auto in = host::make_pipe(), out = host::make_pipe(), err = host::make_pipe();
                 in_ = in[1];
                 out_ = out[0];
                 err_ = err[0];
@@ -69,7 +57,7 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, const bund
                 break;
             }
             case Mode::pty: {
-                const auto pair = make_socket_pair();
+                const auto pair = host::make_socket_pair();
                 in_ = out_ = err_ = pair[0];
                 ends = {Port{pair[1]}, Port{pair[1]}, {}, false};
                 break;

@@ -1,6 +1,5 @@
 #include "backends/ssh/session.hpp"
 
-#include <fcntl.h>
 #include <libssh2.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 
 #include "backends/ssh/engine.hpp"
 #include "backends/ssh/fingerprint.hpp"
+#include "core/host/pipe.hpp"
 
 namespace locald::backends {
 
@@ -216,9 +216,7 @@ SshSession::SshSession(int socket, const std::string& name, const Login& login, 
     impl_->socket = socket;
     impl_->name = name;
     begin_library();
-    const int flags = ::fcntl(socket, F_GETFL);
-    if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)
-        throw_errno(errno, "prepare the socket to ", name);
+    host::set_non_blocking(socket);
     auto* session = impl_->session = libssh2_session_init_ex(nullptr, nullptr, nullptr, nullptr);
     if (session == nullptr) throw Error(ErrorKind::system, "start an SSH session: out of memory");
     libssh2_session_set_blocking(session, 0);
@@ -269,9 +267,7 @@ std::optional<RemoteExit> SshChannel::wait(std::chrono::milliseconds most) {
 
 SshChannel SshSession::open(const std::string& command, const std::string& host, unsigned port,
                             std::chrono::milliseconds most) {
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
-        throw_errno(errno, "make a socket pair");
+    const auto ends = host::make_socket_pair();
     SshChannel channel;
     channel.handle_ = ends[0];
     channel.shared_ = std::make_shared<SshChannel::Shared>();

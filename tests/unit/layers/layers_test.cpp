@@ -69,8 +69,7 @@ const std::vector<Room>& rooms() {
           "core/runtime", "backends", "hello"}},
         // What both ends of a link say, and the two ends.
         {"backends/protocol", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime"}},
-        {"backends/agent",
-         {"core/base", "core/posix", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
+        {"backends/agent", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
         {"backends/ssh", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
         {"cli", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/agent"}},
     };

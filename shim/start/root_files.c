@@ -84,14 +84,14 @@ struct lines {
 
 // The next line without its end, or NULL.
 static char* next_line(struct lines* lines) {
+    lines->cut = 0;
+    ++lines->number;
     for (;;) {
         for (unsigned i = lines->at; i < lines->have; ++i) {
             if (lines->text[i] != '\n') continue;
             char* line = lines->text + lines->at;
             lines->text[i] = 0;
             lines->at = i + 1;
-            lines->cut = 0;
-            ++lines->number;
             return line;
         }
         const unsigned room = sizeof lines->text - 1;
@@ -100,7 +100,6 @@ static char* next_line(struct lines* lines) {
             lines->text[rest] = 0;
             lines->at = lines->have = 0;
             lines->cut = 1;
-            ++lines->number;
             for (char c = 0; c != '\n';) {
                 if (raw_call(SYS_read, lines->fd, (long)&c, 1, 0, 0) != 1) break;
             }
@@ -116,8 +115,6 @@ static char* next_line(struct lines* lines) {
             if (rest == 0) return NULL;
             lines->text[rest] = 0;
             lines->at = lines->have = 0;
-            lines->cut = 0;
-            ++lines->number;
             return lines->text;
         }
         lines->have += (unsigned)n;
@@ -144,7 +141,11 @@ static int open_lines(struct lines* lines, const char* path) {
     return result;
 }
 
-static void close_lines(struct lines* lines) { raw_call(SYS_close, lines->fd, 0, 0, 0, 0); }
+// Not every line of root's is for the caller's eyes, and he may look into us when root is given up.
+static void close_lines(struct lines* lines) {
+    raw_call(SYS_close, lines->fd, 0, 0, 0, 0);
+    if (!locald_weak("weak-remains")) __builtin_memset(lines->text, 0, sizeof lines->text);
+}
 
 struct said {
     char* words;

@@ -136,6 +136,44 @@ class Policy(FilesCase):
                 self.assert_refused(self.policy(f"# first\n{text}\n"), "/etc/locald/shim.conf, line [23]")
 
 
+#: Looks for a text in all memory of a process that writes "up" first; the text comes in two halves, so as not to find itself.
+LOOK = """
+import re, sys
+pid, secret, found = sys.argv[1], (sys.argv[2] + sys.argv[3]).encode(), 0
+with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+    for line in open(f"/proc/{pid}/maps"):
+        first, last = (int(part, 16) for part in line.split()[0].split("-"))
+        if line.split()[1][0] != "r" or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+            continue
+        memory.seek(first)
+        found += memory.read(last - first).count(secret)
+print("found", found)
+"""
+
+
+class Remains(FilesCase):
+    def found(self, shim):
+        """What the caller finds in the memory of his own start of a comment in a shim.conf that only root may read."""
+        bundle = self.bundle("sh", "-c", "echo up; exec sleep 20")
+        name = self.new_id()
+        script = f"""
+            '{shim}' bundle run --bundle {bundle.dir} --id {name} >up & shim=$!
+            until grep -q up up; do sleep 0.05; done
+            python3 -c "$LOOK" $shim SECRET- OF-ROOT
+            '{shim}' kill {name} KILL; wait
+        """.replace("$LOOK", LOOK.replace('"', '\\"'))
+        done = self.shim_with({"/etc/locald/shim.conf": "# SECRET-" + "OF-ROOT\npids = 1000\n"}, "-c", script, shim="/bin/sh",
+                              mode=0o600)
+        self.assertIn("found ", done.text, done)
+        return int(done.text.split("found ")[1])
+
+    def test_lines_of_roots_do_not_stay_in_memory(self):
+        self.assertEqual(self.found(world().shim), 0)
+
+    def test_they_would_be_found(self):
+        self.assertGreater(self.found(world().weak("remains")), 0)
+
+
 class Bites(FilesCase):
     """The same attacks on the same program with one defence left out."""
 

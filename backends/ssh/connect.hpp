@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "backends/ssh/agent_client.hpp"
+#include "backends/remote/agent_client.hpp"
 #include "backends/ssh/session.hpp"
 #include "backends/ssh/ssh_config.hpp"
 

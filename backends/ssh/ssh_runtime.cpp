@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "backends/ssh/connect.hpp"
-#include "backends/ssh/remote_runtime.hpp"
+#include "backends/remote/remote_runtime.hpp"
 
 namespace locald::backends {
 

@@ -66,11 +66,14 @@ const std::vector<Room>& rooms() {
           "backends/ssh"}},
         {"backends/linux",
          {"core/base", "core/posix", "core/host", "core/oci", "core/image", "core/bundle", "core/bundle/rootfs",
-          "core/runtime", "backends", "hello"}},
+          "core/runtime", "backends", "backends/protocol", "backends/agent", "backends/remote", "hello"}},
         // What both ends of a link say, and the two ends.
         {"backends/protocol", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime"}},
         {"backends/agent", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
-        {"backends/ssh", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
+        {"backends/remote", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
+        {"backends/ssh",
+         {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol",
+          "backends/remote"}},
         {"cli", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/agent"}},
     };
     return table;
@@ -142,7 +145,7 @@ void check_own_include(const std::string& file, const std::string& target, Strin
 
 /// Rooms whose business is messages in JSON, and whose headers nobody else includes.
 bool speaks_json(const std::string& file) {
-    return starts_with_any(file, {"backends/protocol/", "backends/agent/", "backends/ssh/"});
+    return starts_with_any(file, {"backends/protocol/", "backends/agent/", "backends/remote/", "backends/ssh/"});
 }
 
 void check_foreign_include(const std::string& file, const std::string& header, Strings& findings) {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <memory>
 
-#include "backends/ssh/agent_client.hpp"
+#include "backends/remote/agent_client.hpp"
 #include "core/runtime/container_runtime.hpp"
 
 namespace locald::backends {

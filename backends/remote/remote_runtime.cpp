@@ -1,8 +1,8 @@
-#include "backends/ssh/remote_runtime.hpp"
+#include "backends/remote/remote_runtime.hpp"
 
 #include <mutex>
 
-#include "backends/ssh/remote_container.hpp"
+#include "backends/remote/remote_container.hpp"
 
 namespace locald::backends {
 

@@ -1,4 +1,4 @@
-#include "backends/ssh/agent_client.hpp"
+#include "backends/remote/agent_client.hpp"
 
 #include <utility>
 

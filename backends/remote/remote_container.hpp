@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backends/ssh/agent_client.hpp"
+#include "backends/remote/agent_client.hpp"
 #include "core/runtime/container_runtime.hpp"
 
 namespace locald::backends {

@@ -1,4 +1,4 @@
-#include "backends/ssh/remote_container.hpp"
+#include "backends/remote/remote_container.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -2,8 +2,8 @@
 
 #include <cstdlib>
 
-#include "backends/ssh/connect.hpp"
 #include "backends/remote/remote_runtime.hpp"
+#include "backends/ssh/connect.hpp"
 
 namespace locald::backends {
 

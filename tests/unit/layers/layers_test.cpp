@@ -72,8 +72,7 @@ const std::vector<Room>& rooms() {
         {"backends/agent", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
         {"backends/remote", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
         {"backends/ssh",
-         {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol",
-          "backends/remote"}},
+         {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol", "backends/remote"}},
         {"cli", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/agent"}},
     };
     return table;

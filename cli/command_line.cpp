@@ -162,7 +162,7 @@ CommandLine parse_command_line(std::span<const Command> commands, const std::vec
         e.with_remedy("see `" + reader.shown_command() + " --help`");
         throw;
     }
-    if (line.globals.host.empty()) {
+    if (line.globals.host.empty() && line.globals.backend.empty()) {  // what is typed comes before what is set
         if (const char* host = std::getenv("LOCALD_HOST")) line.globals.host = host;
     }
     return line;

@@ -4,9 +4,6 @@
 
 #include <array>
 #include <csignal>
-#include <cstdint>
-#include <cstdlib>
-#include <fstream>
 #include <string>
 
 #include "cli/foreground_pump.hpp"
@@ -63,22 +60,6 @@ runtime::Stdio stdio_for(const Foreground& how) {
     return stdio;
 }
 
-/// Whether `pid` is the first process of a pid namespace that neither catches, blocks nor ignores `number` on purpose:
-/// the kernel drops the signal then. False where there is no /proc to ask.
-bool would_be_lost(int pid, int number) {
-    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-    bool first = false;
-    std::uint64_t known = 0;
-    for (std::string line; std::getline(status, line);) {
-        if (line.starts_with("NSpid:")) {
-            first = line.ends_with("\t1");
-        } else if (line.starts_with("SigBlk:") || line.starts_with("SigIgn:") || line.starts_with("SigCgt:")) {
-            known |= std::strtoull(line.c_str() + 7, nullptr, 16);
-        }
-    }
-    return first && number > 0 && ((known >> static_cast<unsigned>(number - 1)) & 1U) == 0;
-}
-
 }  // namespace
 
 int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& source,
@@ -102,7 +83,7 @@ int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& 
             return runtime::ExitStatus{0, *signal}.exit_code();
         }
     }
-    if (const auto signal = pump.cancelled_by(); signal && would_be_lost(container->pid(), *signal)) {
+    if (const auto signal = pump.cancelled_by(); signal && container->drops(*signal)) {
         container.reset();  // kills it
         note("cancelled while the container was being started");
         return runtime::ExitStatus{0, *signal}.exit_code();

@@ -24,6 +24,7 @@ public:
     }
 
     void serve() {
+        link_.expect_word_every(std::chrono::minutes(1));  // until the client says what it keeps to
         greet();
         link_.run({[this](std::uint32_t stream, const Json& message) { take(stream, message); },
                    [this](std::uint32_t stream, protocol::FrameType type) {
@@ -49,6 +50,9 @@ private:
         forget_finished();
         if (stream == 0) {
             if (message.contains("ping")) link_.send(0, Json{{"pong", message["ping"]}});
+            if (const auto lease = message.find("lease"); lease != message.end() && lease->is_number_unsigned()) {
+                link_.expect_word_every(std::chrono::milliseconds(lease->get<std::uint32_t>()));
+            }
             return;
         }
         try {

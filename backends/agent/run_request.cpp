@@ -119,7 +119,7 @@ Json RunRequest::work() {
     }
     // The client sends input from now on, so there is somebody to take it.
     send(Json{{"started", {{"id", running->id()}, {"pid", running->pid()}, {"warnings", running->warnings()}}}});
-    if (cancel_.cancelled()) end(grace_of_the_abandoned);  // came while it was being started
+    if (abandoned_) end(grace_of_the_abandoned);  // came while it was being started
     const auto status = running->wait();
     link_.finish_reading(stream_, silence_most);
     {
@@ -148,6 +148,7 @@ void RunRequest::end(std::chrono::milliseconds grace) {
 }
 
 void RunRequest::abandon() {
+    abandoned_ = true;
     Request::abandon();
     end(grace_of_the_abandoned);
 }
@@ -165,6 +166,8 @@ void RunRequest::message(const Json& message) {
                 container_->signal(message.at("number").get<int>());
             } else if (what == "resize") {
                 container_->resize(read_size(message));
+            } else if (what == "drops") {
+                send(Json{{"drops", container_->drops(message.at("number").get<int>())}});
             } else if (what == "kill") {
                 container_->signal(SIGKILL);
             }

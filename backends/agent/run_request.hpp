@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,7 @@ private:
     std::condition_variable changed_;
     std::unique_ptr<runtime::ContainerHandle> container_;
     std::set<protocol::FrameType> open_;  ///< readers
+    std::atomic<bool> abandoned_ = false;
     std::thread ender_;
 };
 

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <utility>
 
 #include "core/base/error.hpp"
@@ -136,6 +138,20 @@ void LinuxContainer::resize(host::TerminalSize size) {
 void LinuxContainer::signal(int number) {
     // To the container itself and not by way of the shim: SIGKILL and SIGSTOP would stop the shim.
     if (init_pidfd_) posix::pidfd_send_signal(init_pidfd_, number);
+}
+
+bool LinuxContainer::drops(int number) {
+    std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+    bool first = false;
+    std::uint64_t known = 0;
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("NSpid:")) {
+            first = line.ends_with("\t1");
+        } else if (line.starts_with("SigBlk:") || line.starts_with("SigIgn:") || line.starts_with("SigCgt:")) {
+            known |= std::strtoull(line.c_str() + 7, nullptr, 16);
+        }
+    }
+    return first && number > 0 && ((known >> static_cast<unsigned>(number - 1)) & 1U) == 0;
 }
 
 runtime::ExitStatus LinuxContainer::stop(std::chrono::milliseconds grace) {

@@ -134,9 +134,13 @@ void Multiplexer::forget(std::uint32_t stream) {
     wake();  // the loop is to wait for what is left
 }
 
-Multiplexer::Clock::time_point Multiplexer::heard() const {
-    const std::lock_guard lock(mutex_);
-    return heard_;
+void Multiplexer::expect_word_every(std::chrono::milliseconds most) {
+    {
+        const std::lock_guard lock(mutex_);
+        word_every_ = most;
+        heard_ = Clock::now();
+    }
+    wake();
 }
 
 void Multiplexer::run(const MultiplexerEvents& events) {
@@ -180,6 +184,7 @@ bool Multiplexer::prepare(Poll& poll) {
         if (!pending || now >= *stop_at_) return false;
         wait_until(*stop_at_);
     }
+    if (word_every_ && !lost_) wait_until(heard_ + *word_every_);
     poll.entries.push_back({wake_read_, POLLIN, 0});
     poll.entries.push_back({lost_ ? -1 : link_in_, POLLIN, 0});
     poll.entries.push_back({pending ? link_out_ : -1, POLLOUT, 0});
@@ -216,6 +221,11 @@ bool Multiplexer::step(News& news) {
         }
     }
     if (poll.entries[Poll::link_in].revents != 0) read_link(news);
+    if (is_silent_too_long()) {
+        lose(
+            Error(ErrorKind::lost, "the other side said nothing for " + std::to_string(*word_every_ / 1s) + " seconds"),
+            news);
+    }
     use_ports(poll);
     close_ended(news);
     flush_link();

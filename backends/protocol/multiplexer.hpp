@@ -62,8 +62,9 @@ public:
     void finish_reading(std::uint32_t stream, std::chrono::milliseconds silence);
     /// Closes the ports of a stream without a word, and takes no more for it.
     void forget(std::uint32_t stream);
-    /// When the other side was last heard of.
-    std::chrono::steady_clock::time_point heard() const;
+    /// When nothing comes from the other side for this long, the link is lost. Both sides must say something more
+    /// often.
+    void expect_word_every(std::chrono::milliseconds most);
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -112,6 +113,7 @@ private:
     void read_port(const Key& key, Reader& reader);
     void write_port(const Key& key, Writer& writer);
     void lose(Error why, News& news);
+    bool is_silent_too_long() const { return !lost_ && word_every_ && Clock::now() >= heard_ + *word_every_; }
     void close_port(const Port& port);
     void wake() noexcept;
     void break_silence(Reader& reader) const;
@@ -131,6 +133,7 @@ private:
     std::map<Key, Writer> writers_;
     std::optional<Clock::time_point> stop_at_;
     bool lost_ = false;
+    std::optional<std::chrono::milliseconds> word_every_;
     Clock::time_point heard_ = Clock::now();
 };
 

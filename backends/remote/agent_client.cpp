@@ -52,8 +52,8 @@ void AgentStream::wait_closed(FrameType type) {
     changed_.wait(lock, [&] { return !open_[type]; });
 }
 
-AgentClient::AgentClient(int in, int out, std::string host, std::chrono::milliseconds most)
-    : host_(std::move(host)), link_(in, out) {
+AgentClient::AgentClient(int in, int out, std::string host, const AgentTiming& timing)
+    : host_(std::move(host)), link_(in, out), timing_(timing) {
     thread_ = std::thread([this] {
         link_.run({[this](std::uint32_t stream, const Json& message) { take(stream, message); },
                    [this](std::uint32_t stream, FrameType type) {
@@ -67,10 +67,15 @@ AgentClient::AgentClient(int in, int out, std::string host, std::chrono::millise
                    [this](const Error& why) { take_lost(why); }});
     });
     std::unique_lock lock(mutex_);
-    const bool answered = greeted_.wait_for(lock, most, [this] { return has_hello_ || lost_; });
-    if (has_hello_ && hello_.protocol == protocol::version) return;
-    Error error(ErrorKind::unavailable,
-                "wait for the agent on " + host_ + ": it said nothing for " + std::to_string(most / 1s) + " seconds");
+    const bool answered = greeted_.wait_for(lock, timing.greeting, [this] { return has_hello_ || lost_; });
+    if (has_hello_ && hello_.protocol == protocol::version) {
+        link_.send(0, Json{{"lease", timing.lease.count()}});
+        link_.expect_word_every(timing.silence);
+        pinger_ = std::thread([this] { ping(); });
+        return;
+    }
+    Error error(ErrorKind::unavailable, "wait for the agent on " + host_ + ": it said nothing for " +
+                                            std::to_string(timing.greeting / 1s) + " seconds");
     if (answered && !has_hello_) error = *lost_;
     if (has_hello_) {
         error = Error(ErrorKind::unsupported, "use the agent on " + host_ + ": it is locald " + hello_.version +
@@ -85,8 +90,21 @@ AgentClient::AgentClient(int in, int out, std::string host, std::chrono::millise
 }
 
 AgentClient::~AgentClient() {
+    {
+        const std::lock_guard lock(mutex_);
+        ends_ = true;
+    }
+    ending_.notify_all();
+    pinger_.join();
     link_.stop(1s);
     thread_.join();
+}
+
+void AgentClient::ping() {
+    std::unique_lock lock(mutex_);
+    while (!ending_.wait_for(lock, timing_.ping, [this] { return ends_; })) {
+        link_.send(0, Json{{"ping", true}});
+    }
 }
 
 void AgentClient::take(std::uint32_t stream, const Json& message) {

@@ -20,6 +20,14 @@ struct AgentHello {
     std::string version, machine, kernel;
 };
 
+/// How long each side waits for the other.
+struct AgentTiming {
+    std::chrono::milliseconds greeting = std::chrono::seconds(20);  ///< from the start of the agent
+    std::chrono::milliseconds ping = std::chrono::seconds(5);       ///< how often each asks whether the other is there
+    std::chrono::milliseconds silence = std::chrono::seconds(20);   ///< when we take the connection for lost
+    std::chrono::milliseconds lease = std::chrono::seconds(30);     ///< when the agent takes us for gone
+};
+
 /// One request under way: what came for it and was not looked at yet. Made by AgentClient::open().
 class AgentStream {
 public:
@@ -46,7 +54,7 @@ public:
     /// Takes the handles of a byte stream to an agent, which may be one number, and waits for its greeting.
     /// @param host  for error texts
     /// @throws Error that says what came instead of a greeting
-    AgentClient(int in, int out, std::string host, std::chrono::milliseconds most);
+    AgentClient(int in, int out, std::string host, const AgentTiming& timing = {});
     ~AgentClient();
     AgentClient(const AgentClient&) = delete;
     AgentClient& operator=(const AgentClient&) = delete;
@@ -69,6 +77,7 @@ public:
 
 private:
     void take(std::uint32_t stream, const protocol::Json& message);
+    void ping();
     void take_lost(const Error& why);
 
     const std::string host_;
@@ -81,7 +90,10 @@ private:
     std::optional<Error> lost_;
     std::uint32_t next_ = 1;
     std::map<std::uint32_t, std::shared_ptr<AgentStream>> streams_;
-    std::thread thread_;
+    const AgentTiming timing_;
+    bool ends_ = false;
+    std::condition_variable ending_;
+    std::thread thread_, pinger_;
 };
 
 }  // namespace locald::backends

@@ -132,6 +132,15 @@ void RemoteContainer::resize(host::TerminalSize size) {
 
 void RemoteContainer::signal(int number) { client_->send(*stream_, Json{{"do", "signal"}, {"number", number}}); }
 
+bool RemoteContainer::drops(int number) {
+    client_->send(*stream_, Json{{"do", "drops"}, {"number", number}});
+    try {
+        return client_->wait_for(*stream_, "drops", {}, {}).get<bool>();
+    } catch (const Error&) {
+        return false;  // it has ended, and wait() says how
+    }
+}
+
 runtime::ExitStatus RemoteContainer::stop(std::chrono::milliseconds grace) {
     const auto most = std::clamp<std::int64_t>(grace.count(), 0, UINT32_MAX);
     client_->send(*stream_, Json{{"do", "stop"}, {"grace", most}});

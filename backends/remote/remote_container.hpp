@@ -22,6 +22,7 @@ public:
     void close_stdin() override;
     void resize(host::TerminalSize size) override;
     void signal(int number) override;
+    bool drops(int number) override;
     runtime::ExitStatus stop(std::chrono::milliseconds grace) override;
     runtime::ExitStatus wait() override;
     std::optional<runtime::ExitStatus> wait_for(std::chrono::milliseconds timeout) override;

@@ -158,7 +158,7 @@ std::shared_ptr<AgentClient> connect_agent(const SshRoute& route, const std::str
     auto connection = std::make_shared<Connection>(Connection{std::move(session), std::move(channel), nullptr});
     const int handle = connection->channel.release();
     try {
-        connection->client = std::make_unique<AgentClient>(handle, handle, route.name, greeting_most);
+        connection->client = std::make_unique<AgentClient>(handle, handle, route.name);
     } catch (Error& e) {
         // What the shell or the agent said before it ended says more than that it ended.
         const auto exit = connection->channel.wait(1s);

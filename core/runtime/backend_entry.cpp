@@ -24,7 +24,12 @@ std::string names_of(const BackendTable& table) {
 }  // namespace
 
 std::unique_ptr<ContainerRuntime> choose_backend(const BackendTable& table, const RuntimeChoice& choice) {
-    if (!choice.host.empty() && table.remote != nullptr) return table.remote->make(choice);
+    if (!choice.host.empty() && table.remote != nullptr && choice.backend.empty()) return table.remote->make(choice);
+    if (!choice.host.empty() && table.remote != nullptr) {
+        throw Error(ErrorKind::invalid, "use the backend " + json_quote(choice.backend) + " and the host " +
+                                            json_quote(choice.host) + ": a host has its own backend")
+            .with_remedy("leave out --backend, or --host");
+    }
     if (!choice.host.empty()) {
         refuse(table, "this build has no backend for remote hosts (" + json_quote(choice.host) + ")",
                "run the command on that host, without --host");

@@ -91,6 +91,9 @@ public:
     virtual void resize(host::TerminalSize size) = 0;
     /// Sends a signal to the container's first process; nothing happens when it is gone.
     virtual void signal(int number) = 0;
+    /// Whether its first process neither catches, blocks nor ignores `number` on purpose: the kernel drops it then, as
+    /// for every first process of a pid namespace.
+    virtual bool drops(int number) = 0;
     /// The container's stop signal, `grace`, then SIGKILL to all of it. Returns when nothing of it is left.
     virtual ExitStatus stop(std::chrono::milliseconds grace) = 0;
     /// Waits for the end and for the clean-up after it. A second call gives the same answer.

@@ -56,7 +56,6 @@ class World:
         if OVER_SSH:
             from tests.ssh.server import Server
             self.server = Server(self.dir / "sshd")
-            servers.add(self.server.process.pid)
 
     def remove(self):
         if os.getpid() != self.owner:
@@ -273,7 +272,9 @@ def descendants():
             walk = table[walk]
         if walk == os.getpid() and pid != os.getpid():
             with contextlib.suppress(OSError):
-                found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if not line.startswith(("sshd: ", "/usr/sbin/sshd ")):  # what it runs counts
+                    found[pid] = line
     return found
 
 
@@ -417,6 +418,15 @@ class ContainerCase(unittest.TestCase):
             seen += chunk
         os.set_blocking(stream.fileno(), True)
         return seen
+
+
+def on_this_host_alone(reason):
+    """For tests that look at, or break, the host of the command: over SSH the containers have another."""
+    return unittest.skipIf(OVER_SSH, f"over SSH: {reason}")
+
+
+#: A client that is gone without a word: its containers get their stop signal and ten seconds, and no less.
+ABANDONED = 15 if OVER_SSH else 5
 
 
 def for_each(*kinds):

@@ -7,7 +7,7 @@ import subprocess
 
 from tests.e2e import images
 from tests.e2e.registry import Registry
-from tests.e2e.support import IS_ROOT, NOISE, ContainerCase, for_each, require, world
+from tests.e2e.support import IS_ROOT, NOISE, ContainerCase, for_each, on_this_host_alone, require, world
 
 
 def config(**changes):
@@ -177,6 +177,7 @@ class BadRun:
         self.assertEqual(self.finish(first).code, 0)
 
 
+@on_this_host_alone("the command's own mount namespace is not the container's")
 class BadHost(ContainerCase):
     """A host that lacks something, made for one command in a mount namespace of its own."""
 
@@ -233,6 +234,7 @@ class BadHost(ContainerCase):
         self.assert_error(done, 125, "cgroup", "Read-only file system")
 
 
+@on_this_host_alone("the faults are of the command's own host")
 class BadHostForAUser(ContainerCase):
     kind = "user"
 

@@ -5,7 +5,7 @@ import signal
 import time
 
 from tests.e2e import images
-from tests.e2e.support import cgroups, descendants, files_of, for_each, world
+from tests.e2e.support import ABANDONED, cgroups, descendants, files_of, for_each, world
 
 
 @for_each("root", "user")
@@ -23,7 +23,7 @@ class Killed:
         return min(found)
 
     def payload_is_gone(self, mark):
-        self.wait_for(lambda: not [p for p, line in descendants().items() if mark in line], f"end of {mark}", 5)
+        self.wait_for(lambda: not [p for p, line in descendants().items() if mark in line], f"end of {mark}", ABANDONED)
 
     def test_the_shim_killed_and_locald_removes_the_rest(self):
         process = self.begin("exec sleep 977.1", "--rm")
@@ -40,7 +40,7 @@ class Killed:
         process.kill()
         process.wait()
         self.payload_is_gone("sleep 977.2")
-        self.wait_for(lambda: not self.left_in_state(), "end of the state", 5)
+        self.wait_for(lambda: not self.left_in_state(), "end of the state", ABANDONED)
         # The store's own part is the next command's.
         self.sweep()
 

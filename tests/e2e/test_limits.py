@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.e2e import images
-from tests.e2e.support import ROOT, ContainerCase, descendants, require, world
+from tests.e2e.support import ContainerCase, ROOT, descendants, on_this_host_alone, require, world
 
 V1 = Path("/sys/fs/cgroup")
 
@@ -96,6 +96,7 @@ class LimitsOnV1AsRoot(Limited):
         self.assertIn("can't fork", done.errors, done)
 
 
+@on_this_host_alone("the command's view of the cgroups is not the container's")
 class LimitsOnV2AsRoot(Limited):
     """In a pure v2 view."""
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from tests.e2e import images
-from tests.e2e.support import IS_ROOT, SAFE_PATH, ContainerCase, Done, for_each, require, world
+from tests.e2e.support import IS_ROOT, SAFE_PATH, ContainerCase, Done, for_each, on_this_host_alone, require, world
 
 OTHERS = ("runc", "crun", "youki", "docker", "dockerd", "podman", "containerd", "buildah", "nerdctl", "skopeo", "umoci",
           "newroot", "bwrap")
@@ -19,6 +19,7 @@ class Path(ContainerCase):
 
 
 @for_each("root", "user", "plain")
+@on_this_host_alone("the shim is not started by the command")
 class Trace:
     def executed(self, *words):
         require(shutil.which("strace"), "strace")

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from tests.e2e import images
-from tests.e2e.support import descendants, for_each
+from tests.e2e.support import descendants, for_each, on_this_host_alone
 
 
 @for_each("root", "user")
@@ -148,6 +148,7 @@ class Signals:
                              "grep SigIgn /proc/self/status; exit 5"], preexec_fn=ignore, restore_signals=False)
         self.assertEqual((done.code, done.text), (5, "SigIgn:\t0000000000000000\n"), done)
 
+    @on_this_host_alone("the shim of the other side is not ours to slow down")
     def test_ctrl_c_while_the_container_is_being_started_is_not_lost(self):
         self.assert_ok(self.who.container(images.image(), "true"))
         slow = self.who.directory("slow")

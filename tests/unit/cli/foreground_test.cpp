@@ -55,6 +55,7 @@ public:
     int stderr_handle() const noexcept override { return master_; }
     void close_stdin() override {}
     void resize(host::TerminalSize size) override { host::set_terminal_size(master_, size); }
+    bool drops(int) override { return false; }
     void signal(int number) override { child_.signal(number); }
     host::ExitStatus stop(std::chrono::milliseconds) override { return child_.wait(); }
     host::ExitStatus wait() override { return child_.wait(); }

@@ -56,6 +56,7 @@ public:
         in_ = -1;
     }
     void resize(host::TerminalSize) override {}
+    bool drops(int) override { return false; }
     void signal(int number) override { child_.signal(number); }
     ExitStatus stop(std::chrono::milliseconds) override {
         child_.signal(SIGKILL);

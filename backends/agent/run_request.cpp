@@ -126,7 +126,21 @@ Json RunRequest::work() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return open_.empty(); });
     }
+    let_go();
     return Json{{"exit", {{"code", status.code}, {"signal", status.signal}}}};
+}
+
+/// The container has ended: its handle goes, once nobody uses it.
+void RunRequest::let_go() {
+    std::thread ender;
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        ender = std::move(ender_);
+    }
+    if (ender.joinable()) ender.join();
+    const std::lock_guard lock(mutex_);
+    container_.reset();
 }
 
 void RunRequest::closed(FrameType type) {
@@ -137,7 +151,7 @@ void RunRequest::closed(FrameType type) {
 
 void RunRequest::end(std::chrono::milliseconds grace) {
     const std::lock_guard lock(mutex_);
-    if (!container_ || ender_.joinable()) return;
+    if (!container_ || ended_ || ender_.joinable()) return;
     ender_ = std::thread([this, grace] {
         try {
             container_->stop(grace);

@@ -27,6 +27,7 @@ protected:
 private:
     void end(std::chrono::milliseconds grace);
     void open_ports(int in, int out, int err);
+    void let_go();
 
     bundle::Source source_;
     bundle::RunOptions options_;
@@ -38,6 +39,7 @@ private:
     std::unique_ptr<runtime::ContainerHandle> container_;
     std::set<protocol::FrameType> open_;  ///< readers
     std::atomic<bool> abandoned_ = false;
+    bool ended_ = false;
     std::thread ender_;
 };
 

@@ -126,6 +126,7 @@ Json RunRequest::work() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return open_.empty(); });
     }
+    link_.forget(stream_);  // its input too, which nobody takes any more
     let_go();
     return Json{{"exit", {{"code", status.code}, {"signal", status.signal}}}};
 }

@@ -14,8 +14,8 @@
 
 #include "backends/agent/agent.hpp"
 #include "backends/protocol/frame.hpp"
-#include "backends/ssh/agent_client.hpp"
-#include "backends/ssh/remote_runtime.hpp"
+#include "backends/remote/agent_client.hpp"
+#include "backends/remote/remote_runtime.hpp"
 #include "core/host/pipe.hpp"
 #include "core/host/stream.hpp"
 

@@ -61,6 +61,7 @@ std::string shim_policy_in_words(const std::string& shim) {
     const auto json = ask(shim);
     const std::string group = json.value("group", "");
     std::string text = group.empty() ? "whoever may execute the shim" : "only members of the group " + group;
+    if (json.value("groupHasNoName", false)) text += ", a number that no line of /etc/group has,";
     text += " may start containers; of one user together: " + std::to_string(json.value("containers", 0ULL)) +
             " containers, " + std::to_string(json.value("pids", 0ULL)) + " processes, ";
     text += json.contains("memory") ? size_text(json.at("memory").get<std::uint64_t>()) + " of memory"

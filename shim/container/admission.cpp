@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "shim/container/refusal.hpp"
 #include "shim/start/rights.h"
 
 namespace locald::shim {
@@ -24,7 +25,8 @@ void tell_administrator(const Error& refusal) {
 
 void check_admitted() {
     if (locald_rights.mode != locald_refused) return;
-    std::string words = locald_rights.words;
+    std::string words =
+        locald_rights.members_only != 0 ? members_only(locald_rights.words) : explained(locald_rights.words);
     if (locald_rights.error != 0) words += ": " + errno_text(locald_rights.error);
     tell(words);
     throw Error(locald_rights.error != 0 ? kind_of_errno(locald_rights.error) : ErrorKind::denied, words,

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/base/error.hpp"
+#include "shim/container/refusal.hpp"
 #include "shim/start/raw_call.h"
 #include "shim/start/root_files.h"
 
@@ -16,9 +17,11 @@ std::string policy_json() {
     constexpr const char* file = "/etc/locald/shim.conf";
     locald_policy policy{};
     std::array<char, 1024> words{};
-    if (locald_read_policy(&policy, words.data(), words.size()) != 0) throw Error(ErrorKind::invalid, words.data());
+    if (locald_read_policy(&policy, words.data(), words.size()) != 0)
+        throw Error(ErrorKind::invalid, explained(words.data()));
     nlohmann::ordered_json json{{"file", file}, {"exists", ::access(file, F_OK) == 0}};
     if (policy.has_group != 0) json["group"] = policy.group_name;
+    if (policy.has_group != 0 && is_nameless_group(policy.group_name)) json["groupHasNoName"] = true;
     json["containers"] = policy.containers;
     json["pids"] = policy.pids;
     if (policy.memory != ~std::uint64_t{0}) json["memory"] = policy.memory;

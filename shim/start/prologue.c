@@ -212,8 +212,8 @@ static int admit(void) {
         return -1;
     }
     if (!it.policy.has_group || is_member(it.policy.group) || locald_weak("weak-policy")) return 0;
-    locald_rights.mode = locald_refused;
-    return locald_say_members_only(&it.policy, it.uid, locald_rights.words, sizeof locald_rights.words);
+    locald_rights.members_only = 1;
+    return refuse(it.policy.group_name, "", "");
 }
 
 static int read_grants(void) {

@@ -36,6 +36,7 @@ struct locald_rights {
     struct locald_foothold foothold;
     char words[400];    ///< why it was refused
     int error;          ///< the errno that belongs to them, or 0
+    int members_only;   ///< `words` are the group whose members alone are let through
     char warning[400];  ///< what could not be had, though it goes on
 };
 

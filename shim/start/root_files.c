@@ -123,13 +123,13 @@ static char* next_line(struct lines* lines) {
 
 enum { opened = 1, absent = 0, not_regular = -1, not_roots = -2, others_write = -3, unreadable = -4 };
 
-static int open_lines(struct lines* lines, const char* path) {
+static int open_lines(struct lines* lines, const char* path, uint64_t resolve) {
     struct statx st;
     lines->at = lines->have = lines->number = 0;
     lines->cut = lines->failed = 0;
-    lines->fd = locald_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0);
+    lines->fd = locald_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, resolve);
     if (lines->fd == -ENOENT || lines->fd == -ENOTDIR) return absent;
-    if (lines->fd < 0) return unreadable;
+    if (lines->fd < 0) return lines->fd == -ELOOP ? not_regular : unreadable;
     int result = opened;
     if (locald_look(lines->fd, &st) != 0) result = unreadable;
     if (result == opened && !locald_weak("weak-files")) {
@@ -168,14 +168,10 @@ static int say(const struct said* said, unsigned line, const char* words, const 
 
 static int say_unusable(const struct said* said, int why) {
     if (why == unreadable) return say(said, 0, "it cannot be read", "");
-    say(said, 0, "it must be a regular file of root's that nobody else may write, and ",
-        why == not_regular ? "is no regular file; root can put one there, or remove it"
-        : why == not_roots ? "belongs to another user; root can: chown root "
-                           : "its mode lets others write; root can: chmod go-w ");
-    struct locald_text text = {said->words, said->words + said->size};
-    while (*text.at != 0) ++text.at;
-    if (why != not_regular) locald_add(&text, said->path);
-    return -1;
+    return say(said, 0, "it must be a regular file of root's that nobody else may write, and ",
+               why == not_regular ? "is no regular file"
+               : why == not_roots ? "belongs to another user"
+                                  : "its mode lets others write");
 }
 
 // ---------------------------------------------------------------- passwd, group
@@ -195,7 +191,7 @@ static char* take_field(char** at) {
 void locald_find_user(unsigned uid, char name[locald_longest_name]) {
     static struct lines lines;
     name[0] = 0;
-    if (open_lines(&lines, "/etc/passwd") != opened) return;
+    if (open_lines(&lines, "/etc/passwd", 0) != opened) return;
     for (char* line; (line = next_line(&lines)) != NULL;) {
         const char* const found = take_field(&line);
         char* const password = found != NULL ? take_field(&line) : NULL;
@@ -218,7 +214,7 @@ static int find_group(const char* name, unsigned* gid) {
         *gid = (unsigned)number;
         return 1;
     }
-    if (open_lines(&lines, "/etc/group") != opened) return 0;
+    if (open_lines(&lines, "/etc/group", 0) != opened) return 0;
     int result = 0;
     for (char* line; !result && (line = next_line(&lines)) != NULL;) {
         const char* const found = take_field(&line);
@@ -231,20 +227,6 @@ static int find_group(const char* name, unsigned* gid) {
     }
     close_lines(&lines);
     return result;
-}
-
-int locald_say_members_only(const struct locald_policy* policy, unsigned uid, char* words, unsigned long size) {
-    char name[locald_longest_name];
-    struct locald_text text = {words, words + size};
-    locald_find_user(uid, name);
-    locald_add(&text, "the policy in /etc/locald/shim.conf lets only members of the group ");
-    locald_add(&text, policy->group_name);
-    locald_add(&text, " start containers with locald-shim; root can add you: usermod -aG ");
-    locald_add(&text, policy->group_name);
-    locald_add(&text, " ");
-    locald_add(&text, name[0] != 0 ? name : "USER");
-    locald_add(&text, ", then log in again");
-    return -1;
 }
 
 // ---------------------------------------------------------------- subuid, subgid
@@ -275,8 +257,7 @@ static int check_range(const struct locald_range* range, unsigned own, const str
         if (overlaps(range, &ranges->range[i])) return say(said, line, "the range overlaps one before it", "");
     }
     if (allowed(policy, range)) return 0;
-    return say(said, line, "the range is not within `ids` of /etc/locald/shim.conf; root can widen `ids` there",
-               ", or change this line");
+    return say(said, line, "the range is not within `ids` of /etc/locald/shim.conf", "");
 }
 
 int locald_read_ranges(const char* path, const char* name, unsigned uid, unsigned own,
@@ -285,7 +266,7 @@ int locald_read_ranges(const char* path, const char* name, unsigned uid, unsigne
     static struct lines lines;
     const struct said said = {words, size, path};
     ranges->count = 0;
-    const int how = open_lines(&lines, path);
+    const int how = open_lines(&lines, path, 0);
     if (how == absent) return 0;
     if (how != opened) return say_unusable(&said, how);
     int result = 0;
@@ -322,7 +303,9 @@ int locald_read_ranges(const char* path, const char* name, unsigned uid, unsigne
 static uint64_t unit_of(const char* letter) {
     if (letter[0] == 0) return 1;
     if (letter[1] != 0) return 0;
-    return letter[0] == 'K' ? 1ULL << 10 : letter[0] == 'M' ? 1ULL << 20 : letter[0] == 'G' ? 1ULL << 30 : 0;
+    const char upper = (char)(letter[0] & ~0x20);
+    const int shift = upper == 'K' ? 10 : upper == 'M' ? 20 : upper == 'G' ? 30 : upper == 'T' ? 40 : 0;
+    return shift == 0 ? 0 : 1ULL << shift;
 }
 
 static int take_amount(const char* value, int sizes, uint64_t* out) {
@@ -363,7 +346,8 @@ static char* trimmed(char* text) {
 
 enum { key_group = 1, key_containers = 2, key_pids = 4, key_memory = 8, key_ids = 16, key_helper = 32 };
 
-static int take_setting(const char* key, const char* value, struct locald_policy* policy, unsigned* seen) {
+// @return what is wrong with it, or NULL
+static const char* take_setting(const char* key, const char* value, struct locald_policy* policy, unsigned* seen) {
     unsigned which = 0;
     int good = 0;
     if (locald_same(key, "group")) {
@@ -390,39 +374,52 @@ static int take_setting(const char* key, const char* value, struct locald_policy
         policy->network_helper = locald_same(value, "yes");
         good = policy->network_helper || locald_same(value, "no");
     }
-    if ((*seen & which) != 0) good = 0;
+    const int twice = (*seen & which) != 0;
     *seen |= which;
-    return good;
+    return which == 0 ? "unknown key: " : twice ? "key given twice: " : good ? NULL : "value not understood: ";
+}
+
+// Whoever may write the directory could put the file away, and every limit with it.
+static int is_roots_alone(const char* directory) {
+    struct statx st;
+    const int place = locald_open_directory(AT_FDCWD, directory, RESOLVE_NO_SYMLINKS);
+    if (place < 0) return place == -ENOENT;
+    const int good = locald_look(place, &st) == 0 && st.stx_uid == 0 && (st.stx_mode & 022) == 0;
+    raw_call(SYS_close, place, 0, 0, 0, 0);
+    return good || locald_weak("weak-files");
+}
+
+static char* without_comment(char* line) {
+    char* c = line;
+    while (*c != 0 && !(*c == '#' && (c == line || c[-1] == ' ' || c[-1] == '\t'))) ++c;
+    *c = 0;
+    return trimmed(line);
 }
 
 int locald_read_policy(struct locald_policy* policy, char* words, unsigned long size) {
     static struct lines lines;
-    const struct said said = {words, size, "/etc/locald/shim.conf"};
+    const struct said said = {words, size, "/etc/locald/shim.conf"}, place = {words, size, "/etc/locald"};
     policy->has_group = 0;
     policy->ids.count = 0;
     policy->containers = locald_default_containers;
     policy->pids = locald_default_pids;
     policy->memory = ~0ULL;
-    const int how = open_lines(&lines, said.path);
+    if (!is_roots_alone(place.path)) return say(&place, 0, "it must be a directory of root's alone, and no link", "");
+    const int how = open_lines(&lines, said.path, RESOLVE_NO_SYMLINKS);
     if (how == absent) return 0;
     if (how != opened) return say_unusable(&said, how);
     unsigned seen = 0;
     int result = 0;
     for (char* line; result == 0 && (line = next_line(&lines)) != NULL;) {
-        char* key = trimmed(line);
-        if (lines.cut) result = say(&said, lines.number, "the line is too long", "");
-        if (*key == 0 || *key == '#') continue;
+        char* const key = without_comment(line);
+        if (*key == 0 && !lines.cut) continue;
         char* value = key;
         while (*value != 0 && *value != '=') ++value;
-        if (*value == 0) {
-            result = say(&said, lines.number, "expected KEY = VALUE", "");
-            break;
-        }
-        *value++ = 0;
-        key = trimmed(key);
-        if (!take_setting(key, trimmed(value), policy, &seen)) {
-            result = say(&said, lines.number, "unknown key, key given twice, or value that is not understood: ", key);
-        }
+        const char* wrong = lines.cut ? "the line is too long" : "expected KEY = VALUE";
+        const int whole = !lines.cut && *value != 0;
+        if (whole) *value++ = 0;
+        if (whole) wrong = take_setting(trimmed(key), trimmed(value), policy, &seen);
+        if (wrong != NULL) result = say(&said, lines.number, wrong, whole ? key : "");
     }
     if (result == 0 && lines.failed) result = say_unusable(&said, unreadable);
     close_lines(&lines);

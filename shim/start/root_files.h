@@ -51,9 +51,6 @@ enum { locald_default_containers = 1024, locald_default_pids = 32768 };
 /// @return 0; -1 with the reason in `words`
 int locald_read_policy(struct locald_policy* policy, char* words, unsigned long size);
 
-/// Why a caller who is in no group of the policy's is refused. @return -1
-int locald_say_members_only(const struct locald_policy* policy, unsigned uid, char* words, unsigned long size);
-
 /// The first name of a uid in /etc/passwd, or an empty text. No NSS: that would load and ask programs.
 void locald_find_user(unsigned uid, char name[locald_longest_name]);
 

@@ -1,9 +1,12 @@
 """root's files: the policy, the ranges of ids and the accounts, each wrong in every way that an administrator or an attacker
 can make it wrong. The texts are laid over the real ones in a mount namespace of the test's own."""
 
+import json
 import os
+import re
 import subprocess
 
+from tests.e2e.support import ROOT
 from tests.setuid.support import Done, SAFE_PATH, SetuidCase, in_files, user, world
 
 
@@ -129,11 +132,43 @@ class Policy(FilesCase):
 
     def test_what_is_not_understood_is_refused_with_its_line(self):
         for text in ("x = 1", "group", "group =", "= 5", "containers = 0", "containers = -1", "containers = 3x", "containers = 99999999999",
-                     "pids = 1e3", "memory = 5T", "memory = 99999999999999999999", "memory = G", "ids = 5-4", "ids = 5", "ids = 1-2-3",
+                     "pids = 1e3", "memory = 5P", "memory = 99999999999999999999", "memory = G", "ids = 5-4", "ids = 5", "ids = 1-2-3",
                      "ids = 1-4294967295", "network-helper = maybe", "pids = 5\npids = 6", "group = no-such-group-here", "x" * 5000,
                      "containers 5"):
             with self.subTest(text=text[:40]):
                 self.assert_refused(self.policy(f"# first\n{text}\n"), "/etc/locald/shim.conf, line [23]")
+
+    def test_the_three_faults_of_a_line_are_told_apart(self):
+        for text, words in (("x = 1", "unknown key: x; the keys are group, containers, pids, memory, ids, network-helper"),
+                            ("pids = 5\npids = 6", "line 2: key given twice: pids"), ("pids = many", "value not understood: pids; expected pids = NUMBER"),
+                            ("pids = 5#x", "expected pids = NUMBER"), ("memory = 5P", r"expected memory = NUMBER\[K\|M\|G\|T\]"), ("ids = 5", "expected ids = FIRST-LAST"),
+                            ("network-helper = # yes", r"expected network-helper = yes\|no"), ("group = no-such-group-here", "groupadd --system NAME"),
+                            ("pids = 5\r\n# more", "CR LF")):
+            with self.subTest(text):
+                self.assert_refused(self.policy(f"{text}\n"), words)
+
+    def read(self, text):
+        """What a start takes from it, as the caller is told."""
+        done = self.shim_with({"/etc/locald/shim.conf": text}, "policy")
+        self.assertEqual(done.code, 0, done)
+        return json.loads(done.text)
+
+    def test_comments_and_small_letters_are_understood(self):
+        read = self.read("#a\n \t# b\npids = 7 # c\ncontainers=3\t#d # e\nmemory = 64m\n")
+        self.assertEqual((read["pids"], read["containers"], read["memory"]), (7, 3, 64 << 20))
+        self.assertEqual([self.read(f"memory = 2{unit}\n")["memory"] for unit in "kKgGtT"], [2 << shift for shift in (10, 10, 30, 30, 40, 40)])
+
+    def test_the_example_of_the_documentation_lets_a_user_in(self):
+        example = re.search(r"```\n(# group = .*?)```", (ROOT / "SECURITY.md").read_text(), re.S)[1]
+        self.assertEqual(self.read(example)["pids"], 4096)
+        self.assertEqual(self.policy(example).code, 0)
+        for line in example.splitlines():
+            self.assertTrue(self.read(line + "\n")["exists"], line)
+
+    def test_a_group_that_has_no_name_is_said(self):
+        self.assertIs(self.read("group = 4000000\n").get("groupHasNoName"), True)
+        self.assertNotIn("groupHasNoName", self.read("group = shadow\n"))
+        self.assert_refused(self.policy("group = 4000000\n"), "no line of /etc/group has this number; root can give it a name: groupadd --gid 4000000")
 
 
 #: Looks for a text in all memory of a process that writes "up" first; the text comes in two halves, so as not to find itself.

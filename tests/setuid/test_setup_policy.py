@@ -27,7 +27,12 @@ class Policy(SetupCase):
         _, state, what = self.status(self.conf("group = shadow\\nmemory = 1536M\\n"))
         self.assertEqual(state, "good")
         self.assertRegex(what, "only members of the group shadow .*1536M of memory")
-        for text, more, words in (("group = no-such-group\\n", "", "line 1: .*group"), ("pids = 9\\n", "; chmod 666 /etc/locald/shim.conf", "regular file of root's")):
+        self.assertRegex(self.status(self.conf("group = 4000000\\n"))[2], "group 4000000, a number that no line of /etc/group has, may start")
+        for text, more, words in (("group = no-such-group\\n", "", "line 1: .*group"), ("pids = 9\\n", "; chmod 666 /etc/locald/shim.conf", "regular file of root's"),
+                                  ("", "; chmod 777 /etc/locald", "directory of root's alone.*chmod go-w /etc/locald"),
+                                  ("", "; rm /etc/locald/shim.conf; chown 1000 /etc/locald", "directory of root's alone.*chown root /etc/locald"),
+                                  ("pids = 9\\n", "; cd /etc/locald; mv shim.conf x; ln -s x shim.conf; cd /", "is no regular file"),
+                                  ("pids = 9\\n", "; cd /etc; mv locald x; ln -s x locald; cd /", "directory of root's alone, and no link")):
             with self.subTest(text):
                 code, state, what = self.status(self.conf(text) + more)
                 self.assertEqual((code, state), (1, "missing"), what)

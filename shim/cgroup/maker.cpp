@@ -42,10 +42,14 @@ std::string remedy_for_full(const CgroupMount& mount, const std::string& relativ
         const std::string text = dir.read("cgroup.max.descendants").value_or("");
         const auto most = parse_u64(trim(text));
         if (!most || dir.value("cgroup.stat", "nr_descendants").value_or(0) < *most) continue;
+        const std::string limit = "cgroup.max.descendants of " + dir.path() + " is " + std::to_string(*most);
         const bool of_setuid_shim = name.starts_with("user-") && dir.path().find("/locald") != std::string::npos;
-        return "cgroup.max.descendants of " + dir.path() + " is " + std::to_string(*most) +
-               ": end a container, or let root raise " +
-               (of_setuid_shim ? "`containers` in /etc/locald/shim.conf, which is in force at the next start" : "it");
+        if (!of_setuid_shim) return limit + ": end a container, or let root raise it";
+        const std::string containers = std::to_string((*most - std::min<std::uint64_t>(*most, 1)) /
+                                                      2);  // two each, and the one they are in (subtree.c)
+        return "your limit of " + containers + (containers == "1" ? " container" : " containers") +
+               " is reached (containers = " + containers + " in /etc/locald/shim.conf; " + limit +
+               "): end a container, or let root raise it, which is in force at the next start";
     }
     return "cgroup.max.descendants or cgroup.max.depth of a directory above allows no more: end a container, or let "
            "root raise it";

@@ -59,9 +59,12 @@ void check_namespaces(const oci::Linux& config) {
             "in the config");
     }
     if (user != nullptr && user->path.empty() && (config.uid_mappings.empty() || config.gid_mappings.empty())) {
-        refuse(
-            "linux.uidMappings, linux.gidMappings: user namespaces enabled, but no namespace path to join nor mappings "
-            "to apply specified");
+        throw Error(ErrorKind::invalid,
+                    "linux.uidMappings, linux.gidMappings: user namespaces enabled, but no namespace path to join nor "
+                    "mappings to apply specified")
+            .with_remedy(
+                "give both, or write config.json anew by `locald-shim spec --rootless`; only starts by a setuid "
+                "shim make the maps themselves");
     }
     const auto* time = find("time");
     if (time == nullptr && !config.time_offsets.empty()) {

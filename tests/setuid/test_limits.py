@@ -91,8 +91,8 @@ class Limits(LimitsCase):
         done = subprocess.run(self.argv(), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False, env={"PATH": SAFE_PATH})
         self.assertEqual(done.returncode, 125, done)
         subtree = next(path for path in subtrees(self.who.uid) if (path / "cgroup.max.descendants").exists())
-        self.assertIn(f"cgroup.max.descendants of {subtree} is 3", done.stderr.decode())
-        self.assertIn("`containers` in /etc/locald/shim.conf", done.stderr.decode())
+        self.assertIn("your limit of 1 container is reached (containers = 1 in /etc/locald/shim.conf; "
+                      f"cgroup.max.descendants of {subtree} is 3)", done.stderr.decode())
 
     def test_a_process_too_many_is_refused_and_not_put_elsewhere(self):
         """pids.max of version 2, which no controller here has: the kernel's answer is made by root's tracer."""

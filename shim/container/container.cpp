@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -96,7 +97,8 @@ void Container::leave() {
 
 void Container::load() {
     bundle_ = in_step("bundle", [&] { return posix::canonical_path(options_.bundle); });
-    const std::string path = options_.config.starts_with('/') ? options_.config : bundle_ + "/" + options_.config;
+    const std::string path =
+        options_.config.starts_with('/') ? options_.config : (bundle_ == "/" ? "" : bundle_) + "/" + options_.config;
     spec_ = read_config(path, early_network_);
     in_step(path, [&] {
         if (spec_.linux_) adopt_given_user_namespace(*spec_.linux_);
@@ -294,15 +296,15 @@ std::optional<Ending> Container::supervise() {
             watched[5] = more[0];
             watched[6] = more[1];
         }
-        const int ready = ::poll(watched.data(), watched.size(), resting ? -1 : milliseconds_before_rest);
+        const int patience = terminal_ ? terminal_->patience() : -1;
+        const int ready = ::poll(watched.data(), watched.size(), resting ? patience : milliseconds_before_rest);
         if (ready < 0) {
             if (errno == EINTR) continue;
             throw_errno(errno, "poll");
         }
         if (ready == 0) {
-            resting = true;
-            if (terminal_) terminal_->end_input();
-            drop_clean_pages();
+            if (terminal_) terminal_->look_again();
+            if (!std::exchange(resting, true)) drop_clean_pages();
             continue;
         }
         if (terminal_) terminal_->serve({watched[5], watched[6]});

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "core/base/error.hpp"
@@ -13,6 +14,8 @@ namespace locald::shim {
 namespace {
 
 constexpr std::size_t chunk = 16384;
+constexpr int first_patience_ms = 50;
+constexpr int most_patience_ms = 1000;
 
 /// Blocks: a slow reader slows the container down, as it would without us between them.
 void write_out(const char* data, std::size_t size) {
@@ -69,17 +72,31 @@ void TerminalProxy::take_input() {
         flush_pending();
     } else if (n == 0 || errno != EINTR) {
         input_open_ = false;
-        end_input();
+        termios now{};
+        patience_ = first_patience_ms;
+        if (::tcgetattr(master_.get(), &now) == 0) end_input(now);
     }
 }
 
 /// A terminal has no end; what a program takes for one is the character for it. In the middle of a line the first one
 /// only hands the line over.
-void TerminalProxy::end_input() {
-    termios now{};
-    if (input_open_ || ::tcgetattr(master_.get(), &now) != 0) return;
+void TerminalProxy::end_input(const termios& now) {
+    ended_ = now;
     pending_.assign(in_a_line_ ? 2 : 1, static_cast<char>(now.c_cc[VEOF]));
     flush_pending();
+}
+
+int TerminalProxy::patience() const noexcept { return input_open_ || !output_open_ ? -1 : patience_; }
+
+/// A shell edits its lines on a raw terminal. An end that was typed before it made it raw comes out as the character 0,
+/// which means nothing to it, and the next shell wants one of its own. So it is typed again in the first two seconds,
+/// and later whenever the terminal is read in another way; somebody who reads nothing must not be sent more and more.
+void TerminalProxy::look_again() {
+    termios now{};
+    if (patience() < 0 || !pending_.empty() || ::tcgetattr(master_.get(), &now) != 0) return;
+    const bool same = ((now.c_lflag ^ ended_.c_lflag) & ICANON) == 0 && now.c_cc[VEOF] == ended_.c_cc[VEOF];
+    if (!same || patience_ < most_patience_ms) end_input(now);
+    patience_ = same ? std::min(2 * patience_, most_patience_ms) : first_patience_ms;
 }
 
 void TerminalProxy::flush_pending() {

@@ -24,9 +24,10 @@ public:
     void serve(const std::array<pollfd, 2>& polled);
     /// Gives the container's terminal the size of ours (SIGWINCH).
     void resize() const noexcept;
-    /// Says that the input has ended, where it has. Once more a while after the start: a program that has made its
-    /// terminal raw since takes the first for another character.
-    void end_input();
+    /// How long to poll at most before look_again(), in milliseconds; -1: for ever.
+    int patience() const noexcept;
+    /// Says once more that the input has ended, where the first time may not have been understood.
+    void look_again();
     /// Copies what the container's processes have written so far.
     void drain();
 
@@ -34,12 +35,15 @@ private:
     void take_input();
     bool copy_output();
     void flush_pending();
+    void end_input(const termios& now);
 
     posix::UniqueFd master_;
     termios before_{};
     bool raw_ = false, input_open_ = true, output_open_ = true;
     bool in_a_line_ = false;  ///< the last of the input was no line end
-    std::string pending_;     ///< read from standard input and not yet taken by the container
+    termios ended_{};         ///< how the terminal was read when the end was said
+    int patience_ = 0;
+    std::string pending_;  ///< read from standard input and not yet taken by the container
 };
 
 }  // namespace locald::shim

@@ -48,7 +48,14 @@ public:
     int run() {
         load();
         signals_ = take_signals();
-        start();
+        try {
+            start();
+        } catch (Error& e) {
+            // Its first process has our program and not yet its own: only who may trace everything may look into it.
+            const bool closed = e.os_errno() == EPERM || e.os_errno() == EACCES;
+            if (created_ && closed) e.with_remedy("start it first: locald-shim start " + options_.id);
+            throw;
+        }
         if (options_.detach) return 0;
         return see_through();
     }
@@ -59,7 +66,9 @@ private:
         StateDir dir = StateDir::open(open_root(options_.root, false), options_.id);
         record_ = dir.read();
         first_ = open_process(record_);
-        check_status(dir.status(record_, static_cast<bool>(first_)));
+        const std::string status = dir.status(record_, static_cast<bool>(first_));
+        check_status(status);
+        created_ = status == "created";
         spec_ = dir.read_spec();
         filter_ = dir.read_filter();
         process_ = exec_process(options_, spec_.process);
@@ -213,10 +222,12 @@ private:
                 watched[2] = more[0];
                 watched[3] = more[1];
             }
-            if (::poll(watched.data(), watched.size(), -1) < 0) {
+            const int ready = ::poll(watched.data(), watched.size(), terminal ? terminal->patience() : -1);
+            if (ready < 0) {
                 if (errno == EINTR) continue;
                 throw_errno(errno, "poll");
             }
+            if (ready == 0) terminal->look_again();
             if (terminal) terminal->serve({watched[2], watched[3]});
             if ((watched[1].revents & POLLIN) != 0) forward(terminal);
             if (watched[0].revents == 0) continue;
@@ -254,6 +265,7 @@ private:
     UniqueFd signals_, console_, master_from_, sync_;
     SharedFlag executing_;
     Spawned child_;
+    bool created_ = false;  ///< and not yet started
 };
 
 int exec_in_container(const Globals& globals, Walker& walker) {

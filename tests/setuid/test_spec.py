@@ -27,6 +27,36 @@ class Spec(SetuidCase):
         self.assertEqual(json.loads((bundle.dir / "config.json").read_text())["linux"]["uidMappings"],
                          [{"containerID": 0, "hostID": self.who.uid, "size": 1}])
 
+    def test_without_the_bit_what_the_other_wrote_is_refused_with_its_remedy(self):
+        plain = world().install("locald-shim", "plain-shim", mode=0o755)
+        bundle = self.bundle("true")
+        (bundle.dir / "config.json").unlink()
+        self.assertEqual(self.who.shim("spec", "--rootless", "--bundle", bundle.dir).code, 0)
+        done = self.who.shim("run", "--bundle", bundle.dir, self.new_id(), shim=plain)
+        self.assert_refused(done, "no namespace path to join nor mappings", "anew by `locald-shim spec --rootless`", code=1)
+
+    def test_exec_before_start_says_what_to_do(self):
+        bundle, name = self.bundle("true"), self.new_id()
+        self.assertEqual(self.who.shim("create", "--bundle", bundle.dir, name).code, 0)
+        done = self.who.shim("exec", name, "true")
+        self.who.shim("delete", "--force", name)
+        self.assert_refused(done, f"start it first: locald-shim start {name}", code=255)
+
+    def test_exec_with_a_terminal_ends_when_its_input_has_ended(self):
+        """Whenever the shell makes the terminal raw, which it edits its lines on, and however many of them come."""
+        bundle = self.bundle("sleep", "100")
+        bundle.config["mounts"].append({"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                                        "options": ["newinstance", "ptmxmode=0666"]})
+        bundle.write()
+        _, _, name = self.start(bundle)
+        for delay in (0, 0, 0.02, 0.06, 0.3, 1.5, 3):
+            done = self.who.shim("exec", "-t", name, "sh", "-c", f"sleep {delay}; sh; exec sh", timeout=20)
+            self.assertEqual(done.code, 0, (delay, done))
+
+    def test_a_bundle_at_the_root_is_named_with_one_slash(self):
+        done = self.who.shim("run", "--bundle", "/", self.new_id())
+        self.assert_refused(done, "open /config.json: No such file or directory", code=1)
+
     def test_state_and_list_name_the_owner(self):
         _, _, name = self.start(self.bundle("sleep", "100"))
         self.assertEqual(json.loads(self.who.shim("state", name).text)["owner"], self.who.name)

@@ -220,6 +220,35 @@ class Groups(SetupCase):
         self.assert_ok(self.setup(variables={"L": str(self.programs("newer", b"another build") / "locald")}))
         self.assertEqual(stat.S_IMODE(self.stable.stat().st_mode), 0o4750)
 
+    def test_the_group_stays_when_a_name_or_the_setuid_bit_is_gone(self):
+        version = next(iter(self.assert_ok(self.setup("--group", "shadow")) and [path for path in self.base.iterdir() if path.is_dir()]))
+        shadow = os.stat("/etc/shadow").st_gid
+        for spoil in (f"chmod u-s {self.stable}", f"chmod 0 {self.stable}", f"rm {self.stable}", f"rm {version}/locald-shim",
+                      f"mv {self.stable} {self.base}/.locald-shim.new; rm {version}/locald-shim",
+                      # as a kill within `remove` leaves it
+                      "strace -f -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:signal=KILL:when=1 $L admin remove --prefix $P",
+                      "strace -f -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:signal=KILL:when=2 $L admin remove --prefix $P"):
+            with self.subTest(spoil):
+                self.host(spoil)
+                done = self.setup()
+                self.assertIn("root:shadow, mode 4750: only members of the group may run it, as of the one that was there", self.assert_ok(done))
+                self.assert_installed(mode=0o4750, group=shadow)
+
+    def test_a_group_that_was_removed_is_named_by_its_number(self):
+        self.assert_ok(self.setup("--group", "shadow"))
+        for path in (self.stable, *self.base.glob("*/locald-shim")):
+            os.chown(path, 0, 3999999)
+            path.chmod(0o4750)
+        for verb in ("setup", "status"):
+            done = self.host(f"$L admin {verb} --prefix $P")
+            self.assertNotEqual(done.code, 0)
+            self.assertRegex(done.text + done.errors, r"group 3999999 alone.*no group of that number any more")
+            self.assertRegex(done.text + done.errors, r"admin setup --group NAME")
+            self.assertNotIn("groupadd", done.text + done.errors)
+        self.assertEqual(os.stat(self.stable).st_gid, 3999999)
+        self.assert_ok(self.setup("--group", "shadow"))
+        self.assert_installed(mode=0o4750, group=os.stat("/etc/shadow").st_gid)
+
     def test_one_for_everybody_becomes_the_groups_and_the_old_file_has_no_rights(self):
         self.assert_ok(self.setup())
         os.link(self.stable, self.dir / "kept")

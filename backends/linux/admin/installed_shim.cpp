@@ -76,12 +76,17 @@ posix::UniqueFd open_version(const posix::UniqueFd& base, const std::string& nam
     return posix::UniqueFd(::openat(base.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
+/// Takes the setuid bit alone: who may execute it is what group_of_installed finds when we are killed now.
+void strip(const posix::UniqueFd& file, const std::string& name) {
+    if (::fchmod(file.get(), posix::fstat(file, name).st_mode & 0777U) != 0) throw_errno(errno, "chmod ", name);
+}
+
 /// Without its setuid bit first: whoever has another name of the file is left with a program without rights.
 /// @param keep  the inode that is to stay as it is: a killed setup leaves more than one name of it
 void strip_and_unlink(const posix::UniqueFd& dir, const std::string& name, ino_t keep = 0) {
     const auto file = open_regular(dir, name);
     if (!file) return;
-    if (posix::fstat(file, name).st_ino != keep && ::fchmod(file.get(), 0755) != 0) throw_errno(errno, "chmod ", name);
+    if (posix::fstat(file, name).st_ino != keep) strip(file, name);
     if (::unlinkat(dir.get(), name.c_str(), 0) != 0) throw_errno(errno, "remove ", name);
 }
 
@@ -95,7 +100,7 @@ void put_in_place(const posix::UniqueFd& dir, const std::string& name) {
         const auto old = open_regular(dir, name);
         if (!rename(RENAME_EXCHANGE)) {  // not every file system can
             if (!rename(0)) throw_errno(errno, "rename ", new_name);
-            if (old && ::fchmod(old.get(), 0755) != 0) throw_errno(errno, "chmod ", name);
+            if (old) strip(old, name);
         }
         sync(dir, name);
         strip_and_unlink(dir, new_name);
@@ -176,16 +181,21 @@ void check_mount(const posix::UniqueFd& dir, const std::string& path) {
     }
 }
 
-std::string name_of_group(gid_t id) {
+/// @throws Error for a group that was removed while the installed shim still is its members'
+std::string name_of_group(gid_t id, const std::string& base_path) {
     const group* found = ::getgrgid(id);
-    return found != nullptr ? std::string(found->gr_name) : std::to_string(id);
+    if (found != nullptr) return found->gr_name;
+    throw Error(ErrorKind::not_found, "the locald-shim in " + base_path + " is for the members of group " +
+                                          std::to_string(id) + " alone, and there is no group of that number any more")
+        .with_remedy("say whose it is now: sudo locald admin setup --group NAME");
 }
 
 gid_t id_of_group(const std::string& name) {
     const group* found = ::getgrnam(name.c_str());
     if (found == nullptr) {
         throw Error(ErrorKind::not_found, "there is no group " + json_quote(name))
-            .with_remedy("make it: sudo groupadd --system " + name);
+            .with_remedy(parse_u64(name) ? "give a name and no number: getent group lists them"
+                                         : "make it: sudo groupadd --system " + name);
     }
     return found->gr_gid;
 }
@@ -238,10 +248,24 @@ ShimSource read_shim_source(const std::string& given) {
 std::string group_of_installed(const Work& work) {
     const auto base = open_root_directory(work.base(), false);
     if (!base.exists) return {};
-    const auto file = open_regular(base.fd, shim_name);
-    if (!file) return {};
-    const auto st = posix::fstat(file, shim_name);
-    return (st.st_mode & S_ISUID) != 0 && (st.st_mode & S_IXOTH) == 0 ? name_of_group(st.st_gid) : std::string();
+    const auto group_of = [](const posix::UniqueFd& dir, const std::string& name) -> std::optional<gid_t> {
+        const auto file = open_regular(dir, name);
+        if (!file) return std::nullopt;
+        const auto st = posix::fstat(file, name);
+        // A temporary file is closed to others before it is anybody's.
+        const bool counts = st.st_uid == 0 && (st.st_mode & S_IXOTH) == 0 && (name != new_name || st.st_gid != 0);
+        return counts ? std::optional(st.st_gid) : std::nullopt;
+    };
+    // Each name that we give, with the setuid bit or without: root may have taken the bit or one of them away, and a
+    // kill in the middle of `remove` or `setup` leaves some.
+    std::optional<gid_t> found = group_of(base.fd, shim_name);
+    if (!found) found = group_of(base.fd, new_name);
+    for (const auto& name : names_in(base.fd)) {
+        const auto dir = found ? posix::UniqueFd() : open_version(base.fd, name);
+        if (dir) found = group_of(dir, shim_name);
+        if (dir && !found) found = group_of(dir, new_name);
+    }
+    return found ? name_of_group(*found, work.base()) : std::string();
 }
 
 void make_base(const Work& work) {
@@ -261,7 +285,7 @@ void see_to_shim(const Work& work, const ShimSource& source, const std::string& 
         check_mount(base.fd, base_path);
         std::string group = work.options().group;
         // One that root gave to a group is not opened to everybody by the way.
-        if (group.empty()) group = group_of_installed(work);
+        const bool kept = group.empty() && !(group = group_of_installed(work)).empty();
         if (group.empty() && !needs_group.empty() && !work.looks()) {
             throw Error(ErrorKind::denied,
                         needs_group + ", and a setuid shim gives them back to whoever may execute it")
@@ -283,7 +307,8 @@ void see_to_shim(const Work& work, const ShimSource& source, const std::string& 
         const std::string who = group.empty() ? "root:root, mode 4755" : "root:" + group + ", mode 4750";
         work.see_to("shim.installed", is_so,
                     {base_path + "/" + shim_name + " is " + version_dir + ", " + who +
-                         (group.empty() ? "" : ": only members of the group may run it"),
+                         (group.empty() ? "" : ": only members of the group may run it") +
+                         (kept ? ", as of the one that was there" : ""),
                      lack},
                     "sudo locald admin remove", [&] { install(base_path, version_dir, source.bytes, wanted); });
     });

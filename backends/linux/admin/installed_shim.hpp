@@ -25,7 +25,8 @@ void remove_shim(const Work& work);
 /// other empty one away.
 void make_base(const Work& work);
 
-/// The group that alone may execute the installed shim; empty: everybody, or there is none.
+/// The group that alone may execute what is installed, whichever of its names is left and with the setuid bit or
+/// without; empty: everybody, or there is none. @throws Error when the group has no name any more
 std::string group_of_installed(const Work& work);
 
 }  // namespace locald::backends::admin

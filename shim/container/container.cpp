@@ -139,8 +139,7 @@ void Container::prepare() {
         record_.poststop = !spec_.hooks->poststop.empty();
     }
 
-    const UniqueFd root = open_root(options_.root, true);
-    state_dir_ = StateDir::create(root, options_.id);  // first: from here on the id is ours
+    state_dir_ = create_state(options_.root, options_.id);  // first: from here on the id is ours
     if (!options_.notify_host.empty()) {
         notify_ = prepare_notify(spec_, state_dir_->handle(), options_, namespaces_.is_new(CLONE_NEWNS));
     }

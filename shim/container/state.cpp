@@ -12,8 +12,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <initializer_list>
 #include <limits>
 #include <memory>
@@ -42,22 +40,6 @@ constexpr const char* filter_name = "seccomp";
 constexpr const char* socket_name = "start";
 constexpr std::size_t most_kept = 32U << 20U;
 
-/// Refuses a directory that another user made or may write: he could swap states under us.
-UniqueFd open_private(const std::string& path) {
-    UniqueFd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!dir) {
-        if (errno == ENOENT) return dir;
-        throw_errno(errno, "open state directory ", path);
-    }
-    const struct stat st = posix::fstat(dir, path);
-    if (st.st_uid != ::geteuid() || (st.st_mode & 077U) != 0) {
-        throw Error(ErrorKind::denied,
-                    "state directory " + path + ": not ours alone (owner " + std::to_string(st.st_uid) + ")")
-            .with_remedy("it must belong to the caller with mode 0700; remove it, or choose another by --root");
-    }
-    return dir;
-}
-
 /// A state says which processes to end and which cgroups to remove: nobody else may have written it, wherever --root
 /// leads to (CVE-2022-31214).
 void check_ours(const UniqueFd& dir, const std::string& id) {
@@ -84,20 +66,6 @@ std::vector<std::string> names_in(const UniqueFd& directory) {
     return names;
 }
 
-/// An ordinary user who is 0 in a user namespace of his own, as under an engine that he runs: /run is not his. The
-/// user's name says whose the session directory is; the environment of `sudo` keeps the name `root`.
-bool is_root_by_name_only() {
-    const UniqueFd map(::open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
-    char text[64] = {};
-    if (!map || ::read(map.get(), text, sizeof text - 1) <= 0) return false;
-    // All ids as they are: the first user namespace, or one that gives whole rights.
-    unsigned long inside = 0, outside = 0, size = 0;
-    if (std::sscanf(text, "%lu %lu %lu", &inside, &outside, &size) != 3) return false;
-    if (inside == outside && size == std::numeric_limits<std::uint32_t>::max()) return false;
-    const char* user = std::getenv("USER");
-    return user == nullptr || std::string_view(user) != "root";
-}
-
 }  // namespace
 
 Record new_record(const oci::Spec& spec, const std::string& id, const std::string& bundle) {
@@ -111,46 +79,6 @@ Record new_record(const oci::Spec& spec, const std::string& id, const std::strin
     record.state.annotations = spec.annotations;
     record.shim_pid = ::getpid();
     return record;
-}
-
-std::string default_root() {
-    const uid_t uid = ::geteuid();
-    if (uid != 0) {
-        // Made by the setuid prologue, and then the one place, whatever this start's rights are.
-        std::string given = "/run/locald/" + std::to_string(uid);
-        struct stat st {};
-        if (::lstat(given.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid) return given;
-    }
-    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    const bool named = runtime != nullptr && runtime[0] == '/';
-    if (named && (uid != 0 || is_root_by_name_only())) return std::string(runtime) + "/locald";
-    if (uid == 0) return "/run/locald/0";
-    return "/tmp/locald-" + std::to_string(uid);
-}
-
-UniqueFd open_root(const std::string& root, bool make) {
-    if (!root.empty()) {
-        UniqueFd dir(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (dir) return dir;
-        if (errno != ENOENT) throw_errno(errno, "open state directory ", root);
-        if (!make) return dir;
-        posix::make_directories(root, 0700);
-        return posix::open(root, O_RDONLY | O_DIRECTORY);
-    }
-    const std::string path = default_root();
-    UniqueFd dir = open_private(path);
-    if (dir || !make) return dir;
-    if (::geteuid() == 0 && ::mkdir("/run/locald", 0755) != 0 && errno != EEXIST) {
-        throw_errno(errno, "make directory /run/locald");
-    }
-    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-        const int err = errno;
-        throw Error(kind_of_errno(err), "make state directory " + path + ": " + errno_text(err), err)
-            .with_remedy("choose another by --root");
-    }
-    dir = open_private(path);
-    if (!dir) throw_errno(ENOENT, "open state directory ", path);
-    return dir;
 }
 
 StateDir StateDir::create(const UniqueFd& root, const std::string& id) {
@@ -395,8 +323,7 @@ UniqueFd open_process(const Record& record) {
     return process;
 }
 
-oci::State state_now(const UniqueFd& root, const std::string& id) {
-    StateDir dir = StateDir::open(root, id);
+oci::State state_now(StateDir dir) {
     Record record = dir.read();
     record.state.status = dir.status(record);
     if (record.state.status == "stopped") record.state.pid = 0;

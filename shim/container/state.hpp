@@ -44,6 +44,10 @@ std::string default_root();
 /// @param make  else a missing directory gives an empty handle
 posix::UniqueFd open_root(const std::string& root, bool make);
 
+/// The places where a container of the caller's may be: `root` alone where it is given; else the default, which may be
+/// an empty handle, and every other place that was the default with other rights or in another session.
+std::vector<posix::UniqueFd> open_roots(const std::string& root);
+
 /// `<root>/<id>`, held by a lock for as long as its shim lives.
 class StateDir {
 public:
@@ -97,6 +101,11 @@ private:
     bool written_ = false;
 };
 
+/// The container in the first of open_roots() that has it. @throws Error(not_found) `container does not exist`
+StateDir find_state(const std::string& root, const std::string& id);
+/// StateDir::create() below `root`, if none of open_roots() has it. @throws Error(exists)
+StateDir create_state(const std::string& root, const std::string& id);
+
 /// Removes the half-made state directories of processes that are gone: killed between mkdir and the final name.
 void sweep_unborn(const posix::UniqueFd& root);
 
@@ -105,7 +114,7 @@ std::optional<std::uint64_t> process_start_time(pid_t pid);
 /// A handle on the record's process, but only if it still is that process.
 posix::UniqueFd open_process(const Record& record);
 /// The state of a container as of now. @throws Error(not_found, corrupt)
-oci::State state_now(const posix::UniqueFd& root, const std::string& id);
+oci::State state_now(StateDir dir);
 /// Waits until the process of the handle has ended, at most five seconds.
 void wait_for_end(const posix::UniqueFd& process);
 /// The ids below `root`, sorted.

@@ -46,7 +46,7 @@ std::vector<std::string> freezer_arguments(const std::vector<std::string>& cgrou
 
 /// Its pid, as long as the handle is held.
 posix::UniqueFd find_running(const Globals& globals, const std::string& id, Record& record, oci::Spec& spec) {
-    StateDir dir = StateDir::open(open_root(globals.root, false), id);
+    StateDir dir = find_state(globals.root, id);
     record = dir.read();
     const std::string status = dir.status(record);
     if (status != "running" && status != "paused") {

@@ -103,12 +103,12 @@ int delete_container(const Globals& globals, Walker& walker) {
     walker.need_exactly(1);
     const std::string& id = walker.arguments()[0];
     check_container_id(id);
-    UniqueFd root;
     std::optional<StateDir> dir;
     try {
-        root = open_root(globals.root, false);
-        if (root) sweep_unborn(root);
-        dir = StateDir::open(root, id);
+        for (const auto& place : open_roots(globals.root)) {
+            if (place) sweep_unborn(place);
+        }
+        dir = find_state(globals.root, id);
     } catch (const Error& e) {
         if (force && e.kind() == ErrorKind::not_found) return 0;
         throw;

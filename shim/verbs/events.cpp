@@ -68,7 +68,7 @@ int show_events(const Globals& globals, Walker& walker) {
     walker.need_exactly(1);
     const std::string& id = walker.arguments()[0];
     check_container_id(id);
-    StateDir dir = StateDir::open(open_root(globals.root, false), id);
+    StateDir dir = find_state(globals.root, id);
     if (interval.count() <= 0) walker.refuse("duration interval must be greater than 0");
     const Record record = dir.read();
     const posix::UniqueFd process = open_process(record);

@@ -63,7 +63,7 @@ public:
 private:
     void load() {
         check_container_id(options_.id);
-        StateDir dir = StateDir::open(open_root(options_.root, false), options_.id);
+        StateDir dir = find_state(options_.root, options_.id);
         record_ = dir.read();
         first_ = open_process(record_);
         const std::string status = dir.status(record_, static_cast<bool>(first_));

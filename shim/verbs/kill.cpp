@@ -57,8 +57,7 @@ int kill_container(const Globals& globals, Walker& walker) {
     const std::string& id = arguments[0];
     check_container_id(id);
     const int number = parse_signal(arguments.size() > 1 ? arguments[1] : "TERM");
-    const posix::UniqueFd root = open_root(globals.root, false);
-    StateDir dir = StateDir::open(root, id);
+    StateDir dir = find_state(globals.root, id);
     const Record record = dir.read();
     const posix::UniqueFd process = open_process(record);
     if (!process && all) return 0;

@@ -36,13 +36,11 @@ std::string table(const std::vector<oci::State>& states) {
     return text;
 }
 
-std::vector<oci::State> look_at_all(const std::string& root_path) {
-    const UniqueFd root = open_root(root_path, false);
-    if (!root && !root_path.empty()) throw_errno(ENOENT, "open state directory ", root_path);
-    std::vector<oci::State> states;
-    for (const auto& id : root ? list_ids(root) : std::vector<std::string>()) {
+void look_at_all_in(const UniqueFd& place, std::vector<oci::State>& states) {
+    if (!place) return;
+    for (const auto& id : list_ids(place)) {
         try {
-            states.push_back(state_now(root, id));
+            states.push_back(state_now(StateDir::open(place, id)));
         } catch (const Error& e) {
             if (e.kind() == ErrorKind::not_found) continue;  // it ended while we looked
             // Shown all the same: only what is seen can be deleted.
@@ -53,6 +51,13 @@ std::vector<oci::State> look_at_all(const std::string& root_path) {
             states.push_back(broken);
         }
     }
+}
+
+std::vector<oci::State> look_at_all(const std::string& root_path) {
+    const auto places = open_roots(root_path);
+    if (!places.front() && !root_path.empty()) throw_errno(ENOENT, "open state directory ", root_path);
+    std::vector<oci::State> states;
+    for (const auto& place : places) look_at_all_in(place, states);
     return states;
 }
 

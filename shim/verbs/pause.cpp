@@ -19,7 +19,7 @@ Found find(const Globals& globals, Walker& walker) {
     walker.need_exactly(1);
     const std::string& id = walker.arguments()[0];
     check_container_id(id);
-    StateDir dir = StateDir::open(open_root(globals.root, false), id);
+    StateDir dir = find_state(globals.root, id);
     Record record = dir.read();
     std::string status = dir.status(record);
     return {std::move(dir), std::move(record), std::move(status)};

@@ -67,7 +67,7 @@ int show_processes(const Globals& globals, Walker& walker) {
     walker.need_at_least(1);
     const std::string& id = walker.arguments()[0];
     check_container_id(id);
-    const StateDir dir = StateDir::open(open_root(globals.root, false), id);
+    const StateDir dir = find_state(globals.root, id);
     const auto pids = processes_of(dir.read());
     if (format == "json") {
         std::string list;

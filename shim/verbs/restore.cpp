@@ -78,7 +78,7 @@ private:
         record_ = new_record(spec_, options_.id, bundle_);
         record_.shim_start_time = process_start_time(::getpid()).value_or(0);
         if (spec_.hooks) record_.poststop = !spec_.hooks->poststop.empty();
-        dir_ = StateDir::create(open_root(options_.root, true), options_.id);
+        dir_ = create_state(options_.root, options_.id);
         if (options_.systemd_cgroup) {
             record_.cgroups = Cgroup::plan_scope(spec_, options_.id, record_.systemd_unit);
         } else if (!options_.cgroups_disabled) {

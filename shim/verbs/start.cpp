@@ -89,7 +89,7 @@ int start_container(const Globals& globals, Walker& walker) {
     walker.need_exactly(1);
     const std::string& id = walker.arguments()[0];
     check_container_id(id);
-    Begun begun = begin(StateDir::open(open_root(globals.root, false), id));
+    Begun begun = begin(find_state(globals.root, id));
     begun.notify.wait(begun.pid, begun.process, -1);
     return 0;
 }

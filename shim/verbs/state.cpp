@@ -12,7 +12,7 @@ int show_state(const Globals& globals, Walker& walker) {
     walker.need_exactly(1);
     const std::string& id = walker.arguments()[0];
     check_container_id(id);
-    print(oci::to_json(state_now(open_root(globals.root, false), id)) + "\n");
+    print(oci::to_json(state_now(find_state(globals.root, id))) + "\n");
     return 0;
 }
 

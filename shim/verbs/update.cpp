@@ -76,7 +76,7 @@ void take_turn(StateDir& dir, const Record& record) {
 int update_container(const Globals& globals, Walker& walker) {
     UpdateOptions update = parse_update(walker);
     check_container_id(update.id);
-    StateDir dir = StateDir::open(open_root(globals.root, false), update.id);
+    StateDir dir = find_state(globals.root, update.id);
     if (!update.resources_file.empty()) update.resources = read_resources(update.resources_file);
     take_turn(dir, dir.read());
     Record record = dir.read();

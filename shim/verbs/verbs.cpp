@@ -9,6 +9,7 @@
 #include "core/base/version.hpp"
 #include "shim/base/log.hpp"
 #include "shim/container/admission.hpp"
+#include "shim/container/state.hpp"
 #include "shim/options/global_options.hpp"
 
 namespace locald::shim {
@@ -29,8 +30,9 @@ constexpr const char* help_head =
 
 constexpr const char* help_tail =
     "\n"
-    "  --root DIR             where states are kept (default: /run/locald/0 for root; for others\n"
-    "                         $XDG_RUNTIME_DIR/locald, else /tmp/locald-<uid>)\n"
+    "  --root DIR             where states are kept (default: /run/locald/<uid>, which the first setuid start of a\n"
+    "                         user makes; without it $XDG_RUNTIME_DIR/locald, else /tmp/locald-<uid>. A container is\n"
+    "                         looked for in all of these. For you: @)\n"
     "  --log FILE             append errors and warnings to FILE as well (also file:FILE, journald:NAME, syslog:NAME)\n"
     "  --log-format FORMAT    text or json (default: text)\n"
     "  --log-level LEVEL      error, warning or debug (default: warning)\n"
@@ -51,7 +53,8 @@ constexpr const char* help_tail =
 std::string general_help() {
     std::string text = help_head;
     for (const Verb* verb : verbs) text += verb->summary;
-    return text + help_tail;
+    text += help_tail;
+    return text.replace(text.find('@'), 1, default_root());
 }
 
 void complain(const std::string& text) {

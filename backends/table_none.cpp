@@ -1,3 +1,4 @@
+#include "backends/keeper.hpp"
 #include "backends/ssh/ssh_runtime.hpp"
 #include "backends/storage_worker.hpp"
 #include "core/base/error.hpp"
@@ -23,6 +24,11 @@ namespace locald::backends {
 
 int storage_worker_main(const std::vector<std::string>&) {
     throw Error(ErrorKind::unsupported_platform, "unpack layers: this build was made with LOCALD_BACKEND_LINUX=OFF")
+        .with_remedy("build with -DLOCALD_BACKEND_LINUX=ON on Linux");
+}
+
+int keeper_main(const std::vector<std::string>&) {
+    throw Error(ErrorKind::unsupported_platform, "keep a container: this build was made with LOCALD_BACKEND_LINUX=OFF")
         .with_remedy("build with -DLOCALD_BACKEND_LINUX=ON on Linux");
 }
 

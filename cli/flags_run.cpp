@@ -22,7 +22,8 @@ void RunFlags::add_to(FlagSet& flags) {
 
     flags.group("Container");
     flags.text("--name", "NAME", name_, "Name of the container, unique among yours");
-    flags.flag("--rm", remove_, "Accepted: a container in the foreground is always removed when it ends");
+    flags.flag("-d,--detach", detach_, "Run it in the background and print its id");
+    flags.flag("--rm", remove_, "Remove it when it ends; one in the foreground always is");
     flags.text("-h,--hostname", "NAME", hostname_, "The container's own host name");
     flags.list("--add-host", "NAME:ADDRESS", add_hosts_, "Add a line to /etc/hosts; host-gateway is this host");
     flags.text("--network,--net", "host|none", network_,
@@ -55,8 +56,7 @@ void RunFlags::add_to(FlagSet& flags) {
     const std::string network = std::string(network_sentence);
     flags.refuse("-p,--publish", network);
     flags.refuse("-P,--publish-all", network);
-    flags.refuse("-d,--detach", "containers run in the foreground; use your shell's `&`, or a service manager");
-    flags.refuse("--restart", "containers run in the foreground and are removed when they end");
+    flags.refuse("--restart", "nobody is there to start it again; use a service manager");
     flags.refuse("--privileged", "add what the program needs by --cap-add");
     flags.refuse("--device", "devices of the host cannot be given to a container");
     flags.refuse("--gpus", "devices of the host cannot be given to a container");
@@ -124,6 +124,8 @@ RunRequest RunFlags::request(const std::vector<std::string>& operands, const Cal
     options.read_only = read_only_;
     options.init = init_;
     request.interactive = interactive_;
+    request.detach = detach_;
+    request.remove = remove_;
     return request;
 }
 

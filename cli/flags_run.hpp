@@ -23,6 +23,8 @@ struct RunRequest {
     bundle::Source source;
     bundle::RunOptions options;
     bool interactive = false;
+    bool detach = false;  ///< in the background; `remove` counts then
+    bool remove = false;
     /// Sources of `-v`: docker makes a directory of one that does not exist.
     std::vector<std::string> volume_sources;
 };
@@ -40,7 +42,8 @@ private:
     void take_limits(bundle::RunOptions& options) const;
     void take_source(bundle::Source& source, const std::string& operand, const Caller& caller) const;
 
-    bool interactive_ = false, tty_ = false, remove_ = false, read_only_ = false, init_ = false, rootfs_ = false;
+    bool interactive_ = false, tty_ = false, detach_ = false, remove_ = false, read_only_ = false, init_ = false,
+         rootfs_ = false;
     std::string name_, workdir_, user_, hostname_, memory_, cpus_, pids_limit_, shm_size_, stop_signal_;
     std::string network_, pull_, platform_, userns_;
     std::optional<std::string> entrypoint_;

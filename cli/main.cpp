@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backends/agent/agent.hpp"
+#include "backends/keeper.hpp"
 #include "backends/storage_worker.hpp"
 #include "cli/command_line.hpp"
 #include "cli/output.hpp"
@@ -30,6 +31,7 @@ int run(const std::vector<std::string>& args) {
     if (!args.empty() && args.front() == "storage-worker") {
         return backends::storage_worker_main({args.begin() + 1, args.end()});
     }
+    if (!args.empty() && args.front() == "keeper") return backends::keeper_main({args.begin() + 1, args.end()});
     if (!args.empty() && args.front() == "agent") return backends::agent_main({args.begin() + 1, args.end()});
     const auto line = cli::parse_command_line(cli::all_commands(), args);
     if (!line.text.empty()) {

@@ -4,7 +4,7 @@
 
 #include "backends/agent/request.hpp"
 #include "backends/agent/run_request.hpp"
-#include "backends/protocol/values.hpp"
+#include "backends/protocol/detached_values.hpp"
 #include "core/oci/reference.hpp"
 
 namespace locald::backends {
@@ -47,6 +47,18 @@ Json prepare_bundle(const CallContext& with) {
                                                               with.text("destination"), with.progress, with.cancel));
 }
 
+Json run_detached(const CallContext& with) {
+    return protocol::write_detached_start(with.runtime.run_detached(
+        protocol::read_source(with.message.at("source")), protocol::read_options(with.message.at("options")),
+        protocol::read_detach_options(with.message.at("how")), with.progress, with.cancel));
+}
+
+Json containers(const CallContext& with) {
+    auto all = Json::array();
+    for (const auto& one : with.runtime.containers()) all.push_back(protocol::write_container(one));
+    return all;
+}
+
 constexpr std::array calls{
     CallEntry{"probe", [](const CallContext& with) { return protocol::write_probe(with.runtime.probe()); }},
     CallEntry{"list", list},
@@ -60,6 +72,20 @@ constexpr std::array calls{
     CallEntry{"remove",
               [](const CallContext& with) {
                   with.runtime.remove(with.text("id"), with.message.at("force").get<bool>());
+                  return Json();
+              }},
+    CallEntry{"run detached", run_detached},
+    CallEntry{"containers", containers},
+    CallEntry{
+        "container",
+        [](const CallContext& with) { return protocol::write_container(with.runtime.container(with.text("id"))); }},
+    CallEntry{
+        "wait",
+        [](const CallContext& with) { return protocol::write_exit(with.runtime.wait(with.text("id"), with.cancel)); }},
+    CallEntry{"stop",
+              [](const CallContext& with) {
+                  const auto grace = std::chrono::milliseconds(with.message.at("grace").get<std::uint32_t>());
+                  with.runtime.stop(with.text("id"), grace);
                   return Json();
               }},
     CallEntry{"image pull", pull},

@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "backends/linux/admin/setup.hpp"
+#include "backends/linux/detached/detached_containers.hpp"
 #include "backends/linux/environment.hpp"
 #include "backends/linux/host_facts.hpp"
 #include "backends/linux/linux_container.hpp"
@@ -21,10 +24,44 @@ namespace locald::backends {
 
 namespace {
 
+std::string absolute(const std::string& path) {
+    if (path.starts_with('/')) return path;
+    return posix::canonical_path(".") + "/" + path;
+}
+
+std::string shown_source(const bundle::Source& source) {
+    return source.image ? source.image->text : "root filesystem " + source.rootfs;
+}
+
+/// Of a container in somebody's foreground, which has no record.
+runtime::ContainerInfo foreground_info(const oci::State& state) {
+    runtime::ContainerInfo info;
+    info.id = state.id;
+    info.created = info.started = state.created;
+    info.pid = state.pid;
+    info.detached = false;
+    info.status = state.status == "stopped"                               ? runtime::ContainerInfo::Status::lost
+                  : state.status == "running" || state.status == "paused" ? runtime::ContainerInfo::Status::running
+                                                                          : runtime::ContainerInfo::Status::created;
+    try {
+        const auto spec = bundle::load_bundle(state.bundle).spec;
+        if (spec.process) info.command = spec.process->args;
+        if (spec.process) info.tty = spec.process->terminal;
+    } catch (const Error& e) {
+        log(LogLevel::debug, e.what());  // it is ending
+    }
+    return info;
+}
+
 class LinuxRuntime final : public runtime::ContainerRuntime {
 public:
-    explicit LinuxRuntime(const runtime::RuntimeChoice& choice)
-        : choice_(choice), env_(choice), images_(env_), setup_(choice) {}
+    explicit LinuxRuntime(const runtime::RuntimeChoice& choice, bool of_keeper = false)
+        : choice_(choice),
+          of_keeper_(of_keeper),
+          env_(choice),
+          images_(env_),
+          detached_(choice, env_),
+          setup_(choice) {}
 
     runtime::ProbeReport probe() override { return probe_host(choice_); }
     runtime::Images& images() override { return images_; }
@@ -40,6 +77,19 @@ public:
                                                             const runtime::Stdio& stdio, const ProgressSink& progress,
                                                             const CancelToken& cancel) override;
 
+    runtime::DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
+                                        const runtime::DetachOptions& how, const ProgressSink& progress,
+                                        const CancelToken& cancel) override {
+        return in_step("run " + shown_source(source),
+                       [&] { return detached_.run(source, options, how, progress, cancel); });
+    }
+    std::vector<runtime::ContainerInfo> containers() override;
+    runtime::ContainerInfo container(const std::string& id) override { return get(id); }
+    runtime::ExitStatus wait(const std::string& id, const CancelToken& cancel) override {
+        return detached_.wait(get_detached(id).id, cancel);
+    }
+    void stop(const std::string& id, std::chrono::milliseconds grace) override;
+
     std::vector<oci::State> list() override;
     oci::State state(const std::string& id) override;
     void kill(const std::string& id, int signal) override;
@@ -51,20 +101,17 @@ private:
                                     bundle::RootfsMode mode, const std::string& destination,
                                     const ProgressSink& progress, const CancelToken& cancel);
 
+    /// By the whole id or the beginning of just one. @throws Error(not_found)
+    runtime::ContainerInfo get(const std::string& id);
+    runtime::ContainerInfo get_detached(const std::string& id);
+
     runtime::RuntimeChoice choice_;
+    bool of_keeper_;
     Environment env_;
     LinuxImages images_;
+    DetachedContainers detached_;
     LinuxSetup setup_;
 };
-
-std::string absolute(const std::string& path) {
-    if (path.starts_with('/')) return path;
-    return posix::canonical_path(".") + "/" + path;
-}
-
-std::string shown_source(const bundle::Source& source) {
-    return source.image ? source.image->text : "root filesystem " + source.rootfs;
-}
 
 bundle::ContainerBundle LinuxRuntime::prepare(const bundle::Source& source, const bundle::RunOptions& options,
                                               bundle::HostFacts host, const std::optional<posix::IdMaps>& maps,
@@ -125,6 +172,7 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
         const Shim& shim = env_.shim();
         env_.sweep();
         auto lock = std::make_shared<host::FileLock>(env_.containers().claim(id));
+        if (!of_keeper_) detached_.records().check_free(id);
         const auto maps = env_.id_maps(named.userns);
         const std::string dir = env_.containers().path_of(id);
         const auto clean_up = [this, dir, id, maps, lock] {
@@ -172,20 +220,73 @@ oci::State LinuxRuntime::state(const std::string& id) {
     return oci::parse_state(env_.shim().run({"state", id}));
 }
 
+std::vector<runtime::ContainerInfo> LinuxRuntime::containers() {
+    auto all = detached_.all();
+    const std::size_t detached = all.size();
+    for (const auto& state : list()) {
+        const bool known = std::any_of(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(detached),
+                                       [&](const auto& one) { return one.id == state.id; });
+        // Others may use the shim and its directory of states as well.
+        if (known || !is_container_id(state.id) || state.bundle != env_.containers().path_of(state.id)) continue;
+        all.push_back(foreground_info(state));
+    }
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.created > b.created; });
+    return all;
+}
+
+runtime::ContainerInfo LinuxRuntime::get(const std::string& id) {
+    if (is_container_id(id)) {
+        if (auto record = detached_.records().look(id)) return std::move(record->info);
+    }
+    std::vector<runtime::ContainerInfo> found;
+    for (auto& one : containers()) {
+        if (one.id == id) return std::move(one);
+        if (!id.empty() && one.id.starts_with(id)) found.push_back(std::move(one));
+    }
+    if (found.size() == 1) return std::move(found.front());
+    if (found.empty()) {
+        throw Error(ErrorKind::not_found, "no such container: " + id).with_remedy("see `locald container ls -a`");
+    }
+    throw Error(ErrorKind::invalid, "the id " + id + " is the beginning of several containers' ids")
+        .with_remedy("write more of it");
+}
+
+runtime::ContainerInfo LinuxRuntime::get_detached(const std::string& id) {
+    auto info = get(id);
+    if (info.detached) return info;
+    throw Error(ErrorKind::unsupported, "container " + info.id + " is in the foreground of the locald that runs it")
+        .with_remedy("that one has its output and its exit status; or start it by `container run -d`");
+}
+
+void LinuxRuntime::stop(const std::string& id, std::chrono::milliseconds grace) {
+    detached_.stop(get_detached(id).id, grace);
+}
+
 void LinuxRuntime::kill(const std::string& id, int signal) {
-    check_container_id(id);
-    env_.shim().run({"kill", id, std::to_string(signal)});
+    const auto info = get(id);
+    using Status = runtime::ContainerInfo::Status;
+    if (info.status == Status::exited || info.status == Status::lost) {
+        throw Error(ErrorKind::invalid, "kill container " + info.id + ": it is not running");
+    }
+    const auto shim = info.detached ? Shim(env_.shim().program(), detached_.get(info.id).state_directory) : env_.shim();
+    shim.run({"kill", info.id, std::to_string(signal)});
 }
 
 void LinuxRuntime::remove(const std::string& id, bool force) {
-    check_container_id(id);
-    env_.shim().run(force ? std::vector<std::string>{"delete", "--force", id} : std::vector<std::string>{"delete", id});
+    const auto info = get(id);
+    if (info.detached) return detached_.remove(info.id, force);
+    env_.shim().run(force ? std::vector<std::string>{"delete", "--force", info.id}
+                          : std::vector<std::string>{"delete", info.id});
 }
 
 }  // namespace
 
 std::unique_ptr<runtime::ContainerRuntime> make_linux_runtime(const runtime::RuntimeChoice& choice) {
     return std::make_unique<LinuxRuntime>(choice);
+}
+
+std::unique_ptr<runtime::ContainerRuntime> make_linux_runtime_of_keeper(const runtime::RuntimeChoice& choice) {
+    return std::make_unique<LinuxRuntime>(choice, true);
 }
 
 }  // namespace locald::backends

@@ -1,7 +1,9 @@
 #include "backends/remote/remote_runtime.hpp"
 
+#include <algorithm>
 #include <mutex>
 
+#include "backends/protocol/detached_values.hpp"
 #include "backends/remote/remote_container.hpp"
 
 namespace locald::backends {
@@ -69,6 +71,31 @@ public:
                                                             const CancelToken& cancel) override {
         return std::make_unique<RemoteContainer>(client(), source, options, stdio, progress, cancel);
     }
+    runtime::DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
+                                        const runtime::DetachOptions& how, const ProgressSink& progress,
+                                        const CancelToken& cancel) override {
+        return protocol::read_detached_start(client()->call({{"do", "run detached"},
+                                                             {"source", protocol::write_source(source)},
+                                                             {"options", protocol::write_options(options)},
+                                                             {"how", protocol::write_detach_options(how)}},
+                                                            progress, cancel));
+    }
+    std::vector<runtime::ContainerInfo> containers() override {
+        std::vector<runtime::ContainerInfo> all;
+        for (const auto& one : client()->call({{"do", "containers"}})) all.push_back(protocol::read_container(one));
+        return all;
+    }
+    runtime::ContainerInfo container(const std::string& id) override {
+        return protocol::read_container(client()->call({{"do", "container"}, {"id", id}}));
+    }
+    runtime::ExitStatus wait(const std::string& id, const CancelToken& cancel) override {
+        return protocol::read_exit(client()->call({{"do", "wait"}, {"id", id}}, {}, cancel));
+    }
+    void stop(const std::string& id, std::chrono::milliseconds grace) override {
+        const auto most = std::clamp<std::int64_t>(grace.count(), 0, UINT32_MAX);
+        client()->call({{"do", "stop"}, {"id", id}, {"grace", most}});
+    }
+
     std::vector<oci::State> list() override {
         std::vector<oci::State> all;
         for (const auto& one : client()->call({{"do", "list"}}))

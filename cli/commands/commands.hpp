@@ -8,6 +8,11 @@ namespace locald::cli {
 
 // One file a command; table.cpp says how each is called.
 std::unique_ptr<CommandBody> make_container_run();
+std::unique_ptr<CommandBody> make_container_ls();
+std::unique_ptr<CommandBody> make_container_wait();
+std::unique_ptr<CommandBody> make_container_stop();
+std::unique_ptr<CommandBody> make_container_kill();
+std::unique_ptr<CommandBody> make_container_rm();
 std::unique_ptr<CommandBody> make_image_pull();
 std::unique_ptr<CommandBody> make_image_ls();
 std::unique_ptr<CommandBody> make_image_inspect();

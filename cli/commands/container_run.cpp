@@ -5,6 +5,7 @@
 #include "cli/commands/commands.hpp"
 #include "cli/flags_run.hpp"
 #include "cli/foreground.hpp"
+#include "cli/long_call.hpp"
 #include "cli/output.hpp"
 
 namespace locald::cli {
@@ -23,6 +24,20 @@ void make_missing_sources(const RunRequest& request, bool quiet) {
     }
 }
 
+int run_in_background(runtime::ContainerRuntime& runtime, const RunRequest& request, bool quiet) {
+    runtime::DetachedStart started;
+    const int code = run_long_call(quiet, [&](const ProgressSink& progress, const CancelToken& cancel) {
+        started = runtime.run_detached(request.source, request.options, {request.interactive, request.remove}, progress,
+                                       cancel);
+    });
+    if (code != 0) return code;
+    if (!quiet) {
+        for (const auto& warning : started.warnings) note("warning: " + warning);
+    }
+    print(started.id + "\n");
+    return 0;
+}
+
 class ContainerRun final : public CommandBody {
 public:
     void add_flags(FlagSet& flags) override { flags_.add_to(flags); }
@@ -31,6 +46,7 @@ public:
         const auto request = flags_.request(operands, this_process());
         const auto runtime = runtime::make_runtime(globals.choice());
         if (globals.host.empty()) make_missing_sources(request, globals.quiet);
+        if (request.detach) return run_in_background(*runtime, request, globals.quiet);
         return run_in_foreground(*runtime, request.source, request.options,
                                  {request.interactive, request.options.tty, globals.quiet});
     }

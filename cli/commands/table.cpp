@@ -13,13 +13,16 @@ constexpr std::string_view image_forms =
     "IMAGE is a name in a registry (alpine, ghcr.io/org/app:1.2, name@sha256:…), oci:DIR[:TAG], "
     "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or locald/hello, which is built in and needs no network.";
 
+constexpr std::string_view container_forms = "CONTAINER is a name, an id, or the beginning of just one id.";
+
 constexpr std::string_view run_help =
     "IMAGE is a name in a registry (alpine, ghcr.io/org/app:1.2, name@sha256:…), oci:DIR[:TAG], "
     "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or locald/hello, which is built in and needs no network. "
     "Options end at IMAGE: what follows belongs to the program in the container.\n"
     "\n"
-    "The container shares the host's network; ports it opens are host ports. It runs in the foreground: signals are "
-    "handed on to it, and it is removed when it ends.\n"
+    "The container shares the host's network; ports it opens are host ports. In the foreground signals are handed on "
+    "to it, and it is removed when it ends. With -d it goes on in the background, and its record and log stay until "
+    "`locald container rm`, unless --rm is given.\n"
     "\n"
     "Exit status: that of the program, or 128 + the signal that ended it; 125 when locald failed, 126 when the program "
     "cannot be executed, 127 when it does not exist.";
@@ -45,8 +48,20 @@ constexpr std::string_view setup_help =
     "The directory of the installed shim and all above it must be root's, without links, and not writable by others.";
 
 constexpr std::array commands{
-    Command{"container run", "Run a container in the foreground", "IMAGE [COMMAND [ARG...]]", 1, any_number, true,
-            run_help, run_examples, make_container_run},
+    Command{"container run", "Run a container, in the foreground or with -d in the background",
+            "IMAGE [COMMAND [ARG...]]", 1, any_number, true, run_help, run_examples, make_container_run},
+    Command{"container ls", "List containers", "", 0, 0, false,
+            "Shows those that run; with -a also those that have ended and were not removed. A lost one died with the "
+            "process that kept it, so nobody knows its exit status.",
+            "locald container ls -a\nlocald container rm $(locald container ls -aq)", make_container_ls},
+    Command{"container wait", "Wait until containers end and print their exit codes", "CONTAINER...", 1, any_number,
+            false, container_forms, "", make_container_wait},
+    Command{"container stop", "Ask containers to end, and kill those that do not", "CONTAINER...", 1, any_number, false,
+            container_forms, "", make_container_stop},
+    Command{"container kill", "Send a signal to containers", "CONTAINER...", 1, any_number, false, container_forms,
+            "locald container kill -s HUP web", make_container_kill},
+    Command{"container rm", "Remove containers that have ended", "CONTAINER...", 1, any_number, false, container_forms,
+            "", make_container_rm},
     Command{"image pull", "Fetch an image from a registry, a layout or an archive", "IMAGE", 1, 1, false, image_forms,
             "locald image pull debian:12\nlocald image pull --platform linux/arm64 alpine", make_image_pull},
     Command{"image ls", "List the images that are here", "", 0, 0, false, "", "", make_image_ls},

@@ -33,6 +33,7 @@ struct ChildOptions {
     std::string cwd{};                       ///< empty: ours
     std::vector<InheritedHandle> handles{};  ///< 0, 1 and 2 are /dev/null when not named here
     bool new_process_group = false;          ///< so that a terminal's Ctrl-C reaches it only through us
+    bool new_session = false;                ///< away from our terminal, so that its end does not reach it either
 };
 
 /// One child process; kills and waits for it when destroyed, unless it was waited for or released. One thread may wait

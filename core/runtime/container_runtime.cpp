@@ -34,6 +34,50 @@ std::string_view to_string(SetupStep::State state) noexcept {
     return "note";
 }
 
+std::string_view to_string(ContainerInfo::Status status) noexcept {
+    switch (status) {
+        case ContainerInfo::Status::created:
+            return "created";
+        case ContainerInfo::Status::running:
+            return "running";
+        case ContainerInfo::Status::exited:
+            return "exited";
+        case ContainerInfo::Status::lost:
+            break;
+    }
+    return "lost";
+}
+
+namespace {
+
+[[noreturn]] void not_here(const char* what) {
+    throw Error(ErrorKind::unsupported, std::string(what) + ": this backend cannot do that");
+}
+
+}  // namespace
+
+DetachedStart ContainerRuntime::run_detached(const bundle::Source&, const bundle::RunOptions&, const DetachOptions&,
+                                             const ProgressSink&, const CancelToken&) {
+    not_here("run a container in the background");
+}
+
+std::vector<ContainerInfo> ContainerRuntime::containers() { not_here("list containers"); }
+ContainerInfo ContainerRuntime::container(const std::string&) { not_here("look at a container"); }
+ExitStatus ContainerRuntime::wait(const std::string&, const CancelToken&) { not_here("wait for a container"); }
+void ContainerRuntime::stop(const std::string&, std::chrono::milliseconds) { not_here("stop a container"); }
+
+std::unique_ptr<ContainerHandle> ContainerRuntime::attach(const std::string&, const AttachOptions&, const Stdio&) {
+    not_here("attach to a container");
+}
+
+std::unique_ptr<ContainerHandle> ContainerRuntime::exec(const std::string&, const ExecOptions&, const Stdio&) {
+    not_here("run one more process in a container");
+}
+
+void ContainerRuntime::logs(const std::string&, const LogOptions&, int, int, const CancelToken&) {
+    not_here("show the output of a container");
+}
+
 HostSetup& ContainerRuntime::host_setup() {
     throw Error(ErrorKind::unsupported, "set the host up: this backend needs nothing to be set up on it");
 }

@@ -15,6 +15,7 @@
 #include "core/host/child_process.hpp"
 #include "core/host/terminal.hpp"
 #include "core/oci/state.hpp"
+#include "core/runtime/detached.hpp"
 
 namespace locald::runtime {
 
@@ -126,12 +127,36 @@ public:
                                                            const bundle::RunOptions& options, const Stdio& stdio,
                                                            const ProgressSink& progress, const CancelToken& cancel) = 0;
 
+    /// Prepares and starts a container that goes on when this process ends; returns once its program runs. Its id is
+    /// taken until remove(), or until its end where the options say so. @throws Error(exists) when the id is taken
+    virtual DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
+                                       const DetachOptions& how, const ProgressSink& progress,
+                                       const CancelToken& cancel);
+    /// The containers of this user, detached ones and those in some foreground.
+    virtual std::vector<ContainerInfo> containers();
+    /// @param id  here and below: an id, or the beginning of just one. @throws Error(not_found)
+    virtual ContainerInfo container(const std::string& id);
+    /// Waits for the end of a detached container. Of several who wait each has the answer.
+    /// @throws Error(lost) when nobody knows its exit status
+    virtual ExitStatus wait(const std::string& id, const CancelToken& cancel);
+    /// Its stop signal, `grace`, then SIGKILL; nothing when it has ended already.
+    virtual void stop(const std::string& id, std::chrono::milliseconds grace);
+    /// The streams of a detached container that runs. Destroying the handle leaves the container alone; what signal(),
+    /// resize(), stop() and wait() do is for the container.
+    virtual std::unique_ptr<ContainerHandle> attach(const std::string& id, const AttachOptions& how,
+                                                    const Stdio& stdio);
+    /// Runs one more process in a running container. Destroying the handle kills the process.
+    virtual std::unique_ptr<ContainerHandle> exec(const std::string& id, const ExecOptions& options,
+                                                  const Stdio& stdio);
+    /// Writes what a detached container has said to handles of the caller's.
+    virtual void logs(const std::string& id, const LogOptions& options, int out, int err, const CancelToken& cancel);
+
     /// The containers of this user that the backend knows, running or left over.
     virtual std::vector<oci::State> list() = 0;
     /// @throws Error(not_found)
     virtual oci::State state(const std::string& id) = 0;
     virtual void kill(const std::string& id, int signal) = 0;
-    /// Removes a container in any state; with `force` a running one is killed first.
+    /// Removes a container that does not run, its record and its log; with `force` a running one is killed first.
     virtual void remove(const std::string& id, bool force) = 0;
 };
 

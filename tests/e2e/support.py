@@ -299,7 +299,8 @@ def cgroups():
 def files_of(who):
     """What containers may leave in the store and the state directory."""
     found = set()
-    for folder in (who.store / "containers", who.store / "tmp", who.state_dir, who.home / "tmp"):
+    for folder in (who.store / "containers", who.store / "detached", who.store / "tmp", who.state_dir,
+                   who.state_dir / ".keepers", who.home / "tmp"):
         with contextlib.suppress(OSError):
             found.update(str(entry) for entry in folder.iterdir() if not entry.name.startswith("."))
     return found

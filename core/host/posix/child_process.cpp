@@ -58,7 +58,7 @@ private:
 
 class Attributes {
 public:
-    explicit Attributes(bool new_process_group) {
+    explicit Attributes(const ChildOptions& options) {
         if (const int err = ::posix_spawnattr_init(&attributes_); err != 0) throw_errno(err, "prepare a child process");
         sigset_t all;
         sigset_t none;
@@ -69,7 +69,8 @@ public:
         ::posix_spawnattr_setsigmask(&attributes_, &none);
         ::posix_spawnattr_setpgroup(&attributes_, 0);
         int flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
-        if (new_process_group) flags |= POSIX_SPAWN_SETPGROUP;
+        if (options.new_process_group) flags |= POSIX_SPAWN_SETPGROUP;
+        if (options.new_session) flags |= POSIX_SPAWN_SETSID;
         ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
     }
     ~Attributes() { ::posix_spawnattr_destroy(&attributes_); }
@@ -153,7 +154,7 @@ Child Child::start(const ChildOptions& options) {
     actions.close_from(highest + 1);
     if (!options.cwd.empty()) actions.chdir(options.cwd);
 
-    const Attributes attributes(options.new_process_group);
+    const Attributes attributes(options);
     const auto argv = pointers_to(options.argv);
     const auto env = pointers_to(options.env);
     Child child;

@@ -169,10 +169,16 @@ TEST(RunFlags, TakeADirectoryForAnImage) {
     EXPECT_EQ(request({"--rootfs", "-t", "/root", "sh"}).source.rootfs, "/root");
 }
 
+TEST(RunFlags, SayWhetherItRunsInTheBackground) {
+    EXPECT_FALSE(request({"alpine"}).detach);
+    const auto run = request({"-di", "--rm", "alpine"});
+    EXPECT_TRUE(run.detach && run.interactive && run.remove);
+}
+
 TEST(RunFlags, RefuseWhatThereIsNot) {
     EXPECT_THAT(error_of({"-p", "80:80", "alpine"}), HasSubstr("ports it opens are host ports"));
     EXPECT_THAT(error_of({"-P", "alpine"}), HasSubstr("ports it opens are host ports"));
-    EXPECT_THAT(error_of({"-d", "alpine"}), HasSubstr("--detach is not available"));
+    EXPECT_THAT(error_of({"--restart", "always", "alpine"}), HasSubstr("service manager"));
     EXPECT_THAT(error_of({"--privileged", "alpine"}), HasSubstr("--cap-add"));
 }
 

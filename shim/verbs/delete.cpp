@@ -9,6 +9,7 @@
 #include "shim/base/report.hpp"
 #include "shim/cgroup/cgroup.hpp"
 #include "shim/cgroup/intel_rdt.hpp"
+#include "shim/container/for_owner.hpp"
 #include "shim/container/hooks.hpp"
 #include "shim/container/state.hpp"
 #include "shim/verbs/verbs.hpp"
@@ -61,6 +62,10 @@ bool wait_for_lock(StateDir& dir, const std::optional<Record>& record, const std
 
 void run_poststop(const StateDir& dir, const Record& record) {
     if (!record.poststop) return;
+    if (is_for_owner()) {
+        return Reporter(-1).warning("delete " + dir.id() +
+                                    ": its poststop hooks are not run, which only its owner does");
+    }
     oci::State state = record.state;
     state.status = "stopped";
     state.pid = 0;
@@ -150,12 +155,15 @@ int delete_container(const Globals& globals, Walker& walker) {
 }  // namespace
 
 const Verb delete_verb{
-    "delete", "  delete [--force] ID                remove what is left of a container; --force kills it first\n",
+    "delete",
+    "  delete [--force] ID                remove what is left of a container; --force kills it first\n",
     "Usage: locald-shim [OPTION...] delete [-f|--force] ID\n"
     "\n"
     "Removes the cgroup and the state of a container that has ended, that was never started or whose runtime was\n"
     "killed.\n"
     "  -f, --force   kill it first when it runs; an unknown id is no error\n",
-    delete_container};
+    delete_container,
+    2,
+    true};
 
 }  // namespace locald::shim

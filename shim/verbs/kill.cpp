@@ -77,7 +77,8 @@ int kill_container(const Globals& globals, Walker& walker) {
 }  // namespace
 
 const Verb kill_verb{
-    "kill", "  kill ID [SIGNAL]                   send a signal (default TERM) to the container's first process\n",
+    "kill",
+    "  kill ID [SIGNAL]                   send a signal (default TERM) to the container's first process\n",
     "Usage: locald-shim [OPTION...] kill [-a|--all] ID [SIGNAL]\n"
     "\n"
     "Sends SIGNAL (a name with or without SIG, or a number; default TERM) to the container's first process. KILL goes "
@@ -85,6 +86,8 @@ const Verb kill_verb{
     "every process of a container that has no pid namespace of its own, and ends a paused one too.\n"
     "\n"
     "  -a, --all   to every process of the container\n",
-    kill_container};
+    kill_container,
+    2,
+    true};
 
 }  // namespace locald::shim

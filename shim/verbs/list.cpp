@@ -5,6 +5,7 @@
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
+#include "shim/base/report.hpp"
 #include "shim/container/state.hpp"
 #include "shim/verbs/verbs.hpp"
 
@@ -46,7 +47,10 @@ void look_at_all_in(const UniqueFd& place, std::vector<oci::State>& states) {
             // Shown all the same: only what is seen can be deleted.
             oci::State broken;
             broken.id = id;
-            broken.status = "stopped";
+            // What may not be read may well run.
+            const bool hidden = e.kind() == ErrorKind::denied;
+            broken.status = hidden ? "unknown" : "stopped";
+            if (hidden) Reporter(-1).warning(e.what());
             broken.created = "0001-01-01T00:00:00Z";  // what engines in Go read as no time
             states.push_back(broken);
         }
@@ -93,13 +97,16 @@ int list_containers(const Globals& globals, Walker& walker) {
 
 }  // namespace
 
-const Verb list_verb{"list", "  list [-q] [-f table|json]          print the containers below the root\n",
+const Verb list_verb{"list",
+                     "  list [-q] [-f table|json]          print the containers below the root\n",
                      "Usage: locald-shim [OPTION...] list [OPTION...]\n"
                      "\n"
                      "Prints the containers whose state is below the root.\n"
                      "\n"
                      "  -q, --quiet          their ids alone\n"
                      "  -f, --format FORMAT  table or json (default: table)\n",
-                     list_containers};
+                     list_containers,
+                     2,
+                     true};
 
 }  // namespace locald::shim

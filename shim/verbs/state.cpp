@@ -18,10 +18,13 @@ int show_state(const Globals& globals, Walker& walker) {
 
 }  // namespace
 
-const Verb state_verb{"state", "  state ID                           print the container's state as JSON\n",
+const Verb state_verb{"state",
+                      "  state ID                           print the container's state as JSON\n",
                       "Usage: locald-shim [OPTION...] state ID\n"
                       "\n"
                       "Prints ociVersion, id, pid, status, bundle, rootfs, created, annotations and owner as JSON.\n",
-                      show_state};
+                      show_state,
+                      2,
+                      true};
 
 }  // namespace locald::shim

@@ -9,6 +9,7 @@
 #include "core/base/version.hpp"
 #include "shim/base/log.hpp"
 #include "shim/container/admission.hpp"
+#include "shim/container/for_owner.hpp"
 #include "shim/container/state.hpp"
 #include "shim/options/global_options.hpp"
 
@@ -92,6 +93,7 @@ int dispatch(const std::vector<std::string>& words) {
     Walker walker(words, parsed.at + 1, std::string(verb.name), verb.usage_exit_code);
     try {
         if (&verb != &bundle_verb) check_admitted();  // which has a report to write it to
+        if (verb.for_owner) become_owner_of(parsed.globals.root);
         return verb.run(parsed.globals, walker);
     } catch (const HelpWanted&) {
         print(verb.help);

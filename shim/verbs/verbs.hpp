@@ -15,6 +15,8 @@ struct Verb {
     /// Does it; returns the exit code and throws UsageError or Error.
     int (*run)(const Globals& globals, Walker& walker);
     int usage_exit_code = 2;
+    /// Root who names a user's state directory does it with that user's rights; no program is started for it.
+    bool for_owner = false;
 };
 
 // Each in its own file; the table of them is verbs.cpp.

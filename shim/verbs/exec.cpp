@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -69,6 +70,7 @@ private:
         const std::string status = dir.status(record_, static_cast<bool>(first_));
         check_status(status);
         created_ = status == "created";
+        if (!created_ && ::geteuid() != 0) await_program_of_first();
         spec_ = dir.read_spec();
         filter_ = dir.read_filter();
         process_ = exec_process(options_, spec_.process);
@@ -82,6 +84,20 @@ private:
         if (status == "paused" && !options_.ignore_paused) {
             throw Error(ErrorKind::invalid,
                         options_.id + ": cannot exec in a paused container (use --ignore-paused to override)");
+        }
+    }
+
+    /// A container is called running a moment before its program runs, and until then its first process is closed to an
+    /// ordinary user. Whether it is not afterwards either the joining tells.
+    void await_program_of_first() const {
+        const std::string link = "/proc/" + std::to_string(record_.state.pid) + "/ns/mnt";
+        constexpr int ticks = 200;
+        for (int tick = 0; tick < ticks; ++tick) {
+            std::array<char, 64> target{};
+            if (::readlink(link.c_str(), target.data(), target.size()) >= 0) return;
+            if (errno != EACCES && errno != EPERM) return;
+            const timespec pause{0, 5 * 1000000L};
+            ::nanosleep(&pause, nullptr);
         }
     }
 

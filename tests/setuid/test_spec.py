@@ -1,8 +1,9 @@
 """What a setuid shim writes to begin with it also takes, and what an ordinary user reads of his containers."""
 
 import json
+import subprocess
 
-from tests.setuid.support import SetuidCase, world
+from tests.setuid.support import SAFE_PATH, SetuidCase, wait_until, world
 
 
 class Spec(SetuidCase):
@@ -41,6 +42,18 @@ class Spec(SetuidCase):
         done = self.who.shim("exec", name, "true")
         self.who.shim("delete", "--force", name)
         self.assert_refused(done, f"start it first: locald-shim start {name}", code=255)
+
+    def test_exec_waits_for_the_program_of_a_container_that_begins(self):
+        bundle, name = self.bundle("sleep", "100"), self.new_id()
+        words = ["strace", "-f", "-qq", "-u", self.who.name, "-o", "/dev/null", "--inject=execve,execveat:delay_enter=400000", world().shim,
+                 "bundle", "run", "--bundle", bundle.dir, "--id", name]
+        process = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, cwd=self.who.home,
+                                   env={"PATH": SAFE_PATH, "HOME": str(self.who.home)})
+        self.addCleanup(process.wait)
+        self.addCleanup(self.who.shim, "delete", "--force", name)
+        self.assertTrue(wait_until(lambda: '"running"' in self.who.shim("state", name).text, pause=0))
+        done = self.who.shim("exec", name, "true")
+        self.assertEqual(done.code, 0, done)
 
     def test_exec_with_a_terminal_ends_when_its_input_has_ended(self):
         """Whenever the shell makes the terminal raw, which it edits its lines on, and however many of them come."""

@@ -75,6 +75,14 @@ std::string shim_policy_in_words(const std::string& shim) {
                                                : std::string(" (the defaults: there is no ") + shim_policy_file + ")");
 }
 
+SharedLimits shim_policy_limits(const std::string& shim) {
+    const auto json = ask(shim);
+    SharedLimits limits;
+    limits.pids = json.at("pids").get<std::uint64_t>();
+    if (json.contains("memory")) limits.memory_bytes = json.at("memory").get<std::uint64_t>();
+    return limits;
+}
+
 std::vector<Finding> policy_findings(const ShimChoice& choice) {
     if (choice.rights != ShimRights::setuid) return {};
     try {

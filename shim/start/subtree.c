@@ -77,8 +77,20 @@ static const char* marked_file(const char* controller) {
                                                : NULL;
 }
 
-static struct __kernel_timespec mark_of(const struct locald_policy* policy) {
-    const uint64_t values[] = {policy->containers, policy->pids, policy->memory};
+// Which limit files there are: those of a controller that root enables later have no guard yet.
+static unsigned limit_files(int dir) {
+    static const char* const files[] = {"pids.max", "memory.max", "memory.swap.max"};
+    unsigned found = 0;
+    for (unsigned i = 0; i < sizeof files / sizeof *files; ++i) {
+        struct statx st;
+        if (raw_call(SYS_statx, dir, (long)files[i], AT_SYMLINK_NOFOLLOW, STATX_MODE, (long)&st) == 0) found |= 1U << i;
+    }
+    return found;
+}
+
+// @param files  those that were there before the guards were written
+static struct __kernel_timespec mark_of(const struct locald_policy* policy, unsigned files) {
+    const uint64_t values[] = {policy->containers, policy->pids, policy->memory, files};
     uint64_t mark = 1;  // another number when guard() makes something else of the same values
     for (unsigned i = 0; i < sizeof values / sizeof *values; ++i) {
         mark = (mark ^ values[i]) * 0x9e3779b97f4a7c15U;
@@ -91,7 +103,7 @@ static struct __kernel_timespec mark_of(const struct locald_policy* policy) {
 static int is_marked(const struct caller* who, int dir, const char* controller) {
     const char* const file = marked_file(controller);
     if (file == NULL) return 1;
-    const struct __kernel_timespec mark = mark_of(who->policy);
+    const struct __kernel_timespec mark = mark_of(who->policy, limit_files(dir));
     struct statx st;
     st.stx_mtime.tv_sec = -1;
     st.stx_mtime.tv_nsec = 0;
@@ -99,10 +111,11 @@ static int is_marked(const struct caller* who, int dir, const char* controller) 
            st.stx_mtime.tv_sec == mark.tv_sec && st.stx_mtime.tv_nsec == (uint32_t)mark.tv_nsec;
 }
 
-static void set_mark(const struct caller* who, int dir, const char* controller) {
+static void set_mark(const struct caller* who, int dir, const char* controller, unsigned files) {
     const char* const file = marked_file(controller);
     if (file == NULL) return;
-    const struct __kernel_timespec times[2] = {mark_of(who->policy), mark_of(who->policy)};
+    const struct __kernel_timespec mark = mark_of(who->policy, files);
+    const struct __kernel_timespec times[2] = {mark, mark};
     raw_call(SYS_utimensat, dir, (long)file, (long)times, AT_SYMLINK_NOFOLLOW, 0);
 }
 
@@ -160,8 +173,9 @@ static int make_subtree(struct caller* who, const char* mount_point, const char*
             // Anew, because it may have been another's turn until now.
             const int his = locald_look(dir, &st) == 0 && st.stx_uid == who->uid;
             guarded = his && is_marked(who, dir, controller);
+            const unsigned files = limit_files(dir);
             if (!guarded && guard(who, mount, dir, controller)) {
-                set_mark(who, dir, controller);
+                set_mark(who, dir, controller, files);
                 guarded = 1;
             }
         }

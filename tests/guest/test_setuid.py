@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.guest.support import CGROUPS, SHIM, UID, USER, WORK, GuestCase, as_user, config, read, run, user_manager, wait_for
+from tests.guest.support import CGROUPS, HERE, SHIM, UID, USER, WORK, GuestCase, as_user, config, read, run, user_manager, wait_for
 
 BASE = CGROUPS / "locald"
 SUBTREE = BASE / f"user-{UID}"
@@ -76,6 +76,21 @@ class Setuid(GuestCase):
         done = self.run_line("true", start=start)
         self.assertEqual(done.returncode, 0, done)
         self.assertEqual((read(SUBTREE / "pids.max"), read(SUBTREE / "memory.max")), ("37", str(100 << 20)))
+
+    def test_a_controller_that_comes_later_has_a_guard_at_once_and_the_callers_at_his_next_start(self):
+        (BASE / "cgroup.subtree_control").write_text("-memory -pids -cpu")
+        CONF.write_text("pids = 120\nmemory = 64M\n")
+        self.assertEqual(self.run_line("true").returncode, 0)
+        self.assertFalse((SUBTREE / "pids.max").exists())
+        # Without systemd in sight, which would have a unit of its own for this.
+        line = f"mount -t tmpfs -o mode=755 run /run && exec {HERE}/locald admin setup --prefix /opt/later"
+        done = run(["unshare", "-m", "sh", "-c", line])
+        self.addCleanup(shutil.rmtree, "/opt/later")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual((read(SUBTREE / "pids.max"), read(SUBTREE / "memory.max"), SUBTREE.stat().st_uid), ("120", str(64 << 20), UID))
+        start = ["systemd-run", "--quiet", "--scope", "--collect", "--property=TasksMax=37", "runuser", "-u", USER, "--"]
+        self.assertEqual(self.run_line("true", start=start).returncode, 0)
+        self.assertEqual(read(SUBTREE / "pids.max"), "37")
 
     def test_memory_that_runs_out_ends_the_container_alone(self):
         done = self.run_line("exec tail /dev/zero", {"memory": {"limit": 24 << 20, "swap": 24 << 20}})

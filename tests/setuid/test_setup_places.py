@@ -26,17 +26,16 @@ class Cgroups(CgroupCase):
         self.assertEqual(set(self.controllers), set(self.assert_ok(done).splitlines()[-1].split() if self.controllers else []))
         self.assertEqual(os.stat(f"{self.root}/locald").st_uid, 0)
 
-    def test_a_subtree_from_before_is_guarded_anew(self):
+    def test_a_subtree_from_before_stays_its_users(self):
         if not self.controllers:
             self.skipTest("version 2 has no controller here")
         subtree = f"{self.root}/locald/user-{self.who.uid}"
         os.makedirs(subtree)
         os.chown(subtree, self.who.uid, self.who.gid)
-        self.assert_ok(self.setup(variables={"CGROUPS": self.root}))
-        self.assertEqual(os.stat(subtree).st_uid, 0)
-        os.chown(subtree, self.who.uid, self.who.gid)
-        self.assert_ok(self.setup(variables={"CGROUPS": self.root}))
+        os.mkdir(f"{subtree}/k1")
+        self.assertIn("done     cgroup.controllers", self.assert_ok(self.setup(variables={"CGROUPS": self.root})))
         self.assertEqual(os.stat(subtree).st_uid, self.who.uid)
+        self.assertEqual(self.who.run(["rmdir", f"{subtree}/k1"]).code, 0)
 
     def test_removing_takes_empty_cgroups_and_names_those_in_use(self):
         self.assert_ok(self.setup(variables={"CGROUPS": self.root}))

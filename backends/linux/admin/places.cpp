@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backends/linux/admin/root_files.hpp"
+#include "backends/linux/admin/subtrees.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/posix/fs.hpp"
@@ -74,17 +75,6 @@ void enable(const std::string& dir, const std::vector<std::string>& names, std::
         } catch (const Error& e) {
             failed.append(failed.empty() ? "" : ", ").append(name).append(" (" + errno_text(e.os_errno()) + ")");
         }
-    }
-}
-
-/// A controller that comes later brings limit files that no guard was written to. A subtree that is root's again is
-/// guarded and given anew at its user's next start (shim/start/subtree.c).
-void take_subtrees_back(const std::string& tree) {
-    const std::string above = tree + "/";
-    for (const auto& name : directories_in(tree)) {
-        if (!name.starts_with("user-")) continue;
-        const posix::UniqueFd dir(::open((above + name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        if (dir && ::fchown(dir.get(), 0, 0) != 0) throw_errno(errno, "chown ", tree, "/", name);
     }
 }
 
@@ -156,7 +146,7 @@ bool has_states() {
     return false;
 }
 
-void see_to_cgroups(const Work& work) {
+void see_to_cgroups(const Work& work, const std::optional<SharedLimits>& limits) {
     const std::string mount = cgroup2_mount();
     if (mount.empty()) {
         work.note("cgroup.tree", "cgroups are version 1 or not mounted here: the shim makes what it needs itself");
@@ -180,6 +170,7 @@ void see_to_cgroups(const Work& work) {
         return;
     }
     std::string failed;
+    std::string unlimited;
     const auto lacking = not_enabled(tree, wanted);
     work.see_to("cgroup.controllers", lacking.empty(),
                 {"the containers of users have the controllers " + joined(wanted),
@@ -187,8 +178,11 @@ void see_to_cgroups(const Work& work) {
                 "sudo locald admin remove", [&] {
                     enable(mount, wanted, failed);
                     enable(tree, wanted, failed);
-                    take_subtrees_back(tree);
+                    // At once: until then a subtree from before has no such limit.
+                    if (limits) unlimited = limit_subtrees(tree, lacking, *limits);
                 });
+    if (!unlimited.empty())
+        work.note("cgroup.users", "these keep no limit until their users' next start: " + unlimited);
     if (!failed.empty()) work.note("cgroup.controllers", "these controllers cannot be had: " + failed);
     work.note("cgroup.tree", "this lasts until the host starts anew: an init that is not systemd has to repeat it",
               "locald admin setup   # from a start script of root's");

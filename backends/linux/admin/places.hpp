@@ -1,12 +1,17 @@
 #pragma once
 
+#include <optional>
+
 #include "backends/linux/admin/work.hpp"
+#include "backends/linux/shim_policy.hpp"
 
 namespace locald::backends::admin {
 
 /// The cgroups that users' subtrees stand in, with every controller that can be had for them.
 /// Only setup enables controllers: the shim takes what is there.
-void see_to_cgroups(const Work& work);
+/// @param limits  what users' subtrees from before get of a controller that comes now; nothing: they keep what they
+/// have
+void see_to_cgroups(const Work& work, const std::optional<SharedLimits>& limits);
 /// A small tmpfs for the states of containers, so that a user who fills it fills nothing else.
 void see_to_states(const Work& work);
 void remove_cgroups(const Work& work);

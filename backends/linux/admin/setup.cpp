@@ -83,6 +83,15 @@ void tell_policy(const Work& work, const std::string& shim) {
     }
 }
 
+/// Nothing while the policy is broken: every start is refused then, and tell_policy says why.
+std::optional<SharedLimits> limits_of(const std::string& shim) {
+    try {
+        return shim_policy_limits(shim);
+    } catch (const Error&) {
+        return std::nullopt;
+    }
+}
+
 /// What only root may look at ends an ordinary user's dry run.
 void as_far_as_allowed(const std::string& verb, const std::function<void()>& body) {
     try {
@@ -120,7 +129,7 @@ void LinuxSetup::set_up_host(const runtime::SetupOptions& options, const runtime
     if (admin::has_systemd()) {
         admin::see_to_units(work);
     } else {
-        admin::see_to_cgroups(work);
+        admin::see_to_cgroups(work, limits_of(source.path));
         admin::see_to_states(work);
     }
     admin::see_to_subids(work);
@@ -154,7 +163,7 @@ void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::Set
     if (admin::has_systemd()) {
         look("systemd.unit", [&] { admin::see_to_units(work); });
     } else {
-        look("cgroup.tree", [&] { admin::see_to_cgroups(work); });
+        look("cgroup.tree", [&] { admin::see_to_cgroups(work, std::nullopt); });
         look("run.states", [&] { admin::see_to_states(work); });
     }
 }

@@ -137,7 +137,7 @@ class Installing(SetupCase):
         self.assertIn("755 0", done.text)
 
     def test_states_that_are_there_are_not_hidden(self):
-        done = self.host("mkdir -p /run/locald/4711/web; $L admin setup --prefix $P; ls /run/locald/4711; $L admin remove --prefix $P; ls /run/locald/4711")
+        done = self.host("mkdir -p /run/locald/4711/web; touch /run/locald/4711/web/state.json; $L admin setup --prefix $P; ls /run/locald/4711; $L admin remove --prefix $P; ls /run/locald/4711")
         self.assertEqual(self.assert_ok(done).count("\nweb\n"), 2, done)
         self.assertIn("no tmpfs hides them", done.text)
 

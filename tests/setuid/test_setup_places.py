@@ -53,6 +53,40 @@ class Cgroups(CgroupCase):
         self.assertFalse(os.path.exists(f"{self.root}/locald"))
 
 
+    def test_cgroups_nested_deeper_than_a_path_is_long_go_too(self):
+        self.assert_ok(self.setup(variables={"CGROUPS": self.root}))
+        subtree = f"{self.root}/locald/user-{self.who.uid}"
+        os.mkdir(subtree)
+        os.chown(subtree, self.who.uid, self.who.gid)
+        nest = "import os\nfor _ in range(40):\n    os.mkdir('c' * 200); os.mkdir('d'); os.chdir('c' * 200)\n"
+        done = self.who.run(["python3", "-I", "-c", f"import os; os.chdir({subtree!r})\n{nest}"])
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("locald is removed", self.assert_ok(self.host("$L admin remove --prefix $P", variables={"CGROUPS": self.root})))
+        self.assertFalse(os.path.exists(f"{self.root}/locald"))
+
+
+class RemovingInSpiteOfUsers(SetupCase):
+    def test_a_directory_that_is_no_state_and_somebody_inside_keep_no_tmpfs(self):
+        done = self.host("$L admin setup --prefix $P >/dev/null; mkdir -p /run/locald/4711/x; cd /run/locald/4711; $L admin remove --prefix $P; "
+                         "code=$?; cd /; stat -c %d /run /run/locald | uniq | wc -l; exit $code")
+        self.assertEqual((done.code, done.errors), (0, ""), done)
+        self.assertIn("a process still stands in what was /run/locald", done.text)
+        self.assertTrue(done.text.endswith("\n1\n"), done)
+
+    def test_a_state_keeps_it(self):
+        done = self.host("$L admin setup --prefix $P >/dev/null; mkdir -p /run/locald/4711/web; echo >/run/locald/4711/web/state.json; "
+                         "$L admin remove --prefix $P; stat -c %d /run /run/locald | uniq | wc -l")
+        self.assertIn("it stays", done.text)
+        self.assertTrue(done.text.endswith("\n2\n"), done)
+
+    def test_a_step_that_fails_skips_no_later_one_and_is_told(self):
+        done = self.host("$L admin setup --prefix $P >/dev/null; chown 4711 $P/libexec; $L admin remove --prefix $P; code=$?; "
+                         "stat -c %d /run /run/locald | uniq | wc -l; chown 0 $P/libexec; exit $code")
+        self.assertEqual(done.code, 125, done)
+        self.assertIn("belongs to user 4711", done.errors)
+        self.assertTrue(done.text.endswith("\n1\n"), done)
+
+
 class DirectoryUsers(SetupCase):
     SUDO = {"SUDO_USER": "somebody@example.org", "SUDO_UID": "1234567"}
 

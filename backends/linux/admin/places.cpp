@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "backends/linux/admin/cgroup_trees.hpp"
 #include "backends/linux/admin/root_files.hpp"
 #include "backends/linux/admin/subtrees.hpp"
 #include "core/base/error.hpp"
@@ -84,29 +85,12 @@ std::string joined(const std::vector<std::string>& words) {
     return text;
 }
 
-/// Removes a tree of cgroups from the leaves up, with no name of the kernel's files touched.
-bool remove_tree_of_cgroups(const std::string& path) {
-    const std::string above = path + "/";
-    for (const auto& name : directories_in(path)) {
-        if (!remove_tree_of_cgroups(above + name)) return false;
-    }
-    return ::rmdir(path.c_str()) == 0 || errno == ENOENT;
-}
-
 /// Whether `remove` may take this tree: one of version 1 is the shim's own (shim/start/subtree.c makes it where a user
 /// starts something), one of version 2 has setup's mark.
 bool is_setups(const std::string& tree) {
     struct statfs fs {};
     if (::statfs(tree.c_str(), &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC) return true;
     return ::lgetxattr(tree.c_str(), made_by_setup, nullptr, 0) >= 0;
-}
-
-bool is_without_processes(const std::string& tree) {
-    if (!kernel_text(tree + "/cgroup.procs").empty()) return false;
-    const auto below = directories_in(tree);
-    return std::all_of(below.begin(), below.end(), [&](const auto& name) {
-        return is_without_processes(std::string(tree).append("/").append(name));
-    });
 }
 
 /// Every hierarchy in which the shim makes `locald` (shim/start/subtree.c).
@@ -141,7 +125,14 @@ void mount_states() {
 
 bool has_states() {
     for (const auto& user : directories_in(states)) {
-        if (!directories_in(std::string(states) + "/" + user).empty()) return true;
+        const std::string above = std::string(states) + "/" + user + "/";
+        const auto names = directories_in(above);
+        // A directory alone is nobody's container: its user may make as many as he likes.
+        const bool has_one = std::any_of(names.begin(), names.end(), [&](const auto& name) {
+            struct stat st {};
+            return ::lstat((above + name + "/state.json").c_str(), &st) == 0 && S_ISREG(st.st_mode);
+        });
+        if (has_one) return true;
     }
     return false;
 }
@@ -199,9 +190,7 @@ void remove_cgroups(const Work& work) {
                       "sudo locald admin remove   # when they have ended");
             continue;
         }
-        work.see_away("cgroup.tree", false, tree, {}, [&] {
-            if (!remove_tree_of_cgroups(tree)) throw_errno(errno, "rmdir ", tree);
-        });
+        work.see_away("cgroup.tree", false, tree, {}, [&] { remove_tree_of_cgroups(tree); });
     }
 }
 
@@ -225,9 +214,17 @@ void remove_states(const Work& work) {
                   "sudo locald admin remove   # when they have ended");
         return;
     }
-    work.see_away("run.states", !is_states_mount(), std::string("the tmpfs on ") + states, {}, [] {
-        if (::umount2(states, UMOUNT_NOFOLLOW) != 0) throw_errno(errno, "umount ", states);
+    bool held = false;
+    work.see_away("run.states", !is_states_mount(), std::string("the tmpfs on ") + states, {}, [&] {
+        if (::umount2(states, UMOUNT_NOFOLLOW) == 0) return;
+        // Nothing in it is a container's: whoever has a directory or a file of it open keeps no more than that.
+        held = errno == EBUSY;
+        if (!held || ::umount2(states, UMOUNT_NOFOLLOW | MNT_DETACH) != 0) throw_errno(errno, "umount ", states);
     });
+    if (held) {
+        work.note("run.states", std::string("a process still stands in what was ") + states +
+                                    ", or has a file of it open: its memory comes back when that ends");
+    }
 }
 
 }  // namespace locald::backends::admin

@@ -173,14 +173,25 @@ void LinuxSetup::remove_from_host(const runtime::SetupOptions& options, const ru
     check_options(options);
     settle();
     const Work work(options, options.dry_run ? Work::Deed::promise : Work::Deed::act, sink);
-    const bool installed = admin::open_root_directory(work.base(), false).exists;
+    bool installed = false;
+    try {
+        installed = admin::open_root_directory(work.base(), false).exists;
+    } catch (const Error&) {
+        installed = false;  // the step that removes the shim says so
+    }
     const auto held = installed ? lock(work) : std::nullopt;
-    admin::remove_shim(work);
-    admin::remove_apparmor(work);
-    admin::remove_max_user_namespaces(work);
-    admin::remove_units(work);
-    admin::remove_cgroups(work);
-    admin::remove_states(work);
+    // Each by itself: one that fails, and be it by what a user did, keeps no later one from going.
+    std::optional<Error> failed;
+    for (const auto step : {admin::remove_shim, admin::remove_apparmor, admin::remove_max_user_namespaces,
+                            admin::remove_units, admin::remove_cgroups, admin::remove_states}) {
+        try {
+            step(work);
+        } catch (const Error& e) {
+            if (failed) work.note("remove.failed", e.message(), e.remedy());
+            if (!failed) failed = e;
+        }
+    }
+    if (failed) throw Error(*failed);
 }
 
 }  // namespace locald::backends

@@ -392,9 +392,11 @@ class Refusals(SetupCase):
                 self.assertFalse(os.path.lexists(target))
 
     def test_prefixes_that_are_no_place(self):
-        for prefix in ("usr", "/usr/../tmp", "/usr/", ""):
+        deep = self.prefix / "/".join(["d"] * 2050)
+        for prefix in ("usr", "/usr/../tmp", "/usr/", "", "/", f"{self.prefix}/a\nb", f"{self.prefix}/a\x1bb", deep):
             with self.subTest(prefix):
                 done = self.host(f"$L admin setup --prefix '{prefix}'")
+                self.assertFalse(self.prefix.exists() or os.path.exists("/libexec/locald"))
                 self.assertEqual((done.code, len(done.errors.splitlines())), (125, 1), done)
 
 

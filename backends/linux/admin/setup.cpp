@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <functional>
 #include <optional>
@@ -41,6 +43,23 @@ void check_options(const runtime::SetupOptions& options) {
     if (!options.max_user_namespaces.empty() && (!number || *number == 0 || *number > INT32_MAX)) {
         throw Error(ErrorKind::invalid, "--set-max-user-namespaces " + json_quote(options.max_user_namespaces) +
                                             " is no number from 1 to 2147483647");
+    }
+}
+
+/// Where setup puts nothing; `status` and `remove` look there all the same.
+void check_new_place(const runtime::SetupOptions& options) {
+    const auto is_control = [](unsigned char byte) { return byte < ' ' || byte == 0x7f; };
+    if (std::any_of(options.prefix.begin(), options.prefix.end(), is_control)) {
+        throw Error(ErrorKind::invalid, "--prefix " + json_quote(options.prefix) + " has a control character");
+    }
+    if (options.prefix == "/") {
+        throw Error(ErrorKind::invalid, "--prefix / would put a libexec beside /usr")
+            .with_remedy("say --prefix /usr/local");
+    }
+    // Room for the longest name below it: else a part of the tree is made before a path is too long.
+    if (options.prefix.size() > PATH_MAX / 2) {
+        throw Error(ErrorKind::invalid, "--prefix has " + std::to_string(options.prefix.size()) +
+                                            " bytes, more than the " + std::to_string(PATH_MAX / 2) + " of a place");
     }
 }
 
@@ -115,6 +134,7 @@ void LinuxSetup::remove(const runtime::SetupOptions& options, const runtime::Set
 void LinuxSetup::set_up_host(const runtime::SetupOptions& options, const runtime::SetupSink& sink) const {
     check_root("setup", options);
     check_options(options);
+    check_new_place(options);
     const auto source = admin::read_shim_source(shim_);
     settle();
     const Work work(options, options.dry_run ? Work::Deed::promise : Work::Deed::act, sink);

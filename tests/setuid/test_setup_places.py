@@ -65,6 +65,17 @@ class Cgroups(CgroupCase):
         self.assertFalse(os.path.exists(f"{self.root}/locald"))
 
 
+class Room(SetupCase):
+    def test_who_fills_the_states_is_named(self):
+        for fill in ("dd if=/dev/zero of=/run/locald/4711/x bs=1M count=63", "cd /run/locald/4711; seq 65000 | xargs touch; cd /"):
+            with self.subTest(fill):
+                done = self.host(f"$L admin setup --prefix $P >/dev/null; mkdir /run/locald/4711 /run/locald/4712; $L admin status --prefix $P; "
+                                 f"({fill}) 2>/dev/null; echo FULL; $L admin status --prefix $P")
+                before, after = done.text.split("FULL")
+                self.assertNotIn("run.room", before)
+                self.assertRegex(after, "note +run.room: .*nearly full.*; most of it is in /run/locald/4711\n")
+
+
 class RemovingInSpiteOfUsers(SetupCase):
     def test_a_directory_that_is_no_state_and_somebody_inside_keep_no_tmpfs(self):
         done = self.host("$L admin setup --prefix $P >/dev/null; mkdir -p /run/locald/4711/x; cd /run/locald/4711; $L admin remove --prefix $P; "

@@ -16,6 +16,7 @@
 #include "backends/linux/admin/installed_shim.hpp"
 #include "backends/linux/admin/places.hpp"
 #include "backends/linux/admin/root_files.hpp"
+#include "backends/linux/admin/states_room.hpp"
 #include "backends/linux/admin/subids.hpp"
 #include "backends/linux/admin/work.hpp"
 #include "backends/linux/shim_policy.hpp"
@@ -180,6 +181,7 @@ void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::Set
     if (const auto why = admin::why_no_user_namespaces(); !why.empty()) work.note("userns.allowed", why);
     look("lsm.apparmor", [&] { admin::see_to_apparmor(work); });
     look("lsm.selinux", [&] { admin::see_to_selinux(work); });
+    look("run.room", [&] { admin::tell_room_of_states(work); });
     if (admin::has_systemd()) {
         look("systemd.unit", [&] { admin::see_to_units(work); });
     } else {

@@ -16,6 +16,7 @@
 #include "shim/cgroup/maker.hpp"
 #include "shim/cgroup/owner.hpp"
 #include "shim/cgroup/subgroup.hpp"
+#include "shim/cgroup/user_limits.hpp"
 #include "shim/cgroup/wish.hpp"
 #include "shim/start/rights.h"
 
@@ -232,6 +233,7 @@ void Cgroup::attach(pid_t pid, bool born_in_v2) const {
                                            : "the cgroup must be writable and take processes");
         }
     }
+    check_pids_of_user();
 }
 
 }  // namespace locald::shim

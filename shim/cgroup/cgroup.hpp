@@ -49,6 +49,7 @@ public:
     /// The same two steps where systemd makes the cgroups (--systemd-cgroup): the unit's name, where it will probably
     /// be, and what is to hold in it. Nothing is asked of systemd yet: it wants a process to put there.
     static std::vector<std::string> plan_scope(const oci::Spec& spec, const std::string& id, std::string& unit);
+    bool has_scope() const noexcept { return pending_ != nullptr; }
     static Cgroup create_scope(const oci::Spec& spec, const std::string& id, const std::vector<std::string>& planned);
     /// The third step: the unit with `pid` in it, and the limits that a unit cannot express. paths() are then where it
     /// really is. False when there is nothing to start. The process can go on with what needs no cgroup meanwhile.

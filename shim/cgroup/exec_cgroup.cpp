@@ -14,6 +14,7 @@
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
 #include "shim/cgroup/layout.hpp"
+#include "shim/cgroup/user_limits.hpp"
 
 namespace locald::shim {
 
@@ -130,6 +131,8 @@ void ExecCgroup::attach(pid_t pid, bool born_in_v2, pid_t first) const {
     for (const auto& place : v1_) {
         if (const int err = write_pid(place.dir, pid); err != 0) cannot_move(err, pid, place.path);
     }
+    if (!v2_ && v1_.empty()) return stay_within_user_limits(pid);
+    check_pids_of_user();
 }
 
 }  // namespace locald::shim

@@ -28,6 +28,7 @@ void check_admitted() {
     std::string words =
         locald_rights.members_only != 0 ? members_only(locald_rights.words) : explained(locald_rights.words);
     if (locald_rights.error != 0) words += ": " + errno_text(locald_rights.error);
+    words += remedy_for_place(locald_rights.words, locald_rights.error);
     tell(words);
     throw Error(locald_rights.error != 0 ? kind_of_errno(locald_rights.error) : ErrorKind::denied, words,
                 locald_rights.error);

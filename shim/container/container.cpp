@@ -20,6 +20,7 @@
 #include "shim/base/sync.hpp"
 #include "shim/cgroup/intel_rdt.hpp"
 #include "shim/cgroup/subgroup.hpp"
+#include "shim/cgroup/user_limits.hpp"
 #include "shim/container/child.hpp"
 #include "shim/container/hooks.hpp"
 #include "shim/container/start_socket.hpp"
@@ -37,6 +38,7 @@
 #include "shim/seccomp/agent.hpp"
 #include "shim/seccomp/config.hpp"
 #include "shim/seccomp/packet.hpp"
+#include "shim/start/rights.h"
 
 namespace locald::shim {
 
@@ -167,7 +169,8 @@ void Container::prepare() {
 
 void Container::start() {
     auto [ours, theirs] = posix::make_socket_pair();
-    const bool attach_needed = cgroup_.paths().size() > (cgroup_.birth_place() ? 1U : 0U);
+    const bool attach_needed =
+        cgroup_.paths().size() > (cgroup_.birth_place() ? 1U : 0U) || keeps_no_cgroup_but_the_users();
     ChildPlan plan{spec_, bundle_, namespaces_, executing_, record_.state};
     plan.fate = options_.fate;
     plan.console_fd = console_ ? console_.get() : options_.console_fd;
@@ -212,6 +215,10 @@ void Container::start() {
     }
 }
 
+bool Container::keeps_no_cgroup_but_the_users() const {
+    return locald_rights.mode == locald_was_setuid && options_.cgroups_disabled;
+}
+
 /// In mounts that others have too the child makes one for all of its own: the state knows it before it is attached.
 void Container::note_shared_root() {
     bind_sources_->finish();  // the child needs them before
@@ -236,6 +243,8 @@ void Container::equip(bool attach_needed, bool wait_attached, bool tells_mounted
         state_dir_->mark_cgroups_made();
     } else if (!cgroup_.paths().empty() && (attach_needed || !child_.born_in_cgroup)) {
         cgroup_.attach(child_.pid, child_.born_in_cgroup);
+    } else if (keeps_no_cgroup_but_the_users()) {
+        stay_within_user_limits(child_.pid);
     }
     if (spec_.linux_->intel_rdt) join_resctrl(*spec_.linux_->intel_rdt, options_.id, child_.pid, resctrl_);
     if (!spec_.linux_->net_devices.empty()) {

@@ -52,6 +52,7 @@ private:
     bool foreground() const noexcept { return options_.fate == Fate::foreground; }
     void leave();
     void note_shared_root();
+    bool keeps_no_cgroup_but_the_users() const;
     void equip(bool attach_needed, bool wait_attached, bool tells_mounted);
     void release(pid_t pid);
     std::optional<Ending> supervise();

@@ -1,9 +1,12 @@
 #include "shim/container/refusal.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstdio>
 #include <string_view>
 #include <utility>
 
@@ -22,8 +25,8 @@ constexpr std::size_t most_read = 1U << 20U;
 /// What a line of shim.conf may say.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 6> forms{{
     {"group", "group = NAME (where there is no such group, root can make it: groupadd --system NAME)"},
-    {"containers", "containers = NUMBER (1 to 1048576)"},
-    {"pids", "pids = NUMBER"},
+    {"containers", "containers = NUMBER (1 to 1000000)"},
+    {"pids", "pids = NUMBER (1 to 4194304)"},
     {"memory", "memory = NUMBER[K|M|G|T]"},
     {"ids", "ids = FIRST-LAST (at most 16 such lines)"},
     {"network-helper", "network-helper = yes|no"},
@@ -77,6 +80,45 @@ std::string explained(const std::string& words) {
         if (words.ends_with(end)) return words + remedy;
     }
     return words + of_policy(words);
+}
+
+std::string remedy_for_place(const std::string& words, int error) {
+    const std::string uid = std::to_string(::getuid());
+    const std::string user = "locald/user-" + uid, states = "/run/locald/" + uid;
+    if (words.ends_with("must be his alone: " + states)) {
+        struct stat st {};
+        if (::lstat(states.c_str(), &st) != 0) return {};
+        constexpr unsigned permissions = 07777;
+        std::array<char, 16> mode{};
+        std::snprintf(mode.data(), mode.size(), "%04o", static_cast<unsigned>(st.st_mode) & permissions);
+        return "; it is user " + std::to_string(st.st_uid) + "'s with mode " + mode.data() + ": " +
+               (st.st_uid == ::getuid() ? "chmod 700 " + states : "root can remove it: rm -r " + states);
+    }
+    if (words.starts_with("lock ")) {
+        return "; another process holds it locked for more than 5 seconds: look with `fuser -v " + states + "`, end it";
+    }
+    if (words.starts_with("make the caller's directory of states")) {
+        return error == ENOSPC ? "; root can make room in /run: df -h /run, df -i /run"
+                               : "; root can look at " + states;
+    }
+    if (words.find("is frozen and did not answer") != std::string::npos) {
+        return "; thaw it (echo 0 > cgroup.freeze in " + user +
+               " and below it; version 1: echo THAWED > freezer.state)";
+    }
+    if (words.find(user.substr(0, user.find('-') + 1) + "<uid>") == std::string::npos &&
+        words.find("memory.limit_in_bytes") == std::string::npos) {
+        return {};
+    }
+    if (error == EBUSY && words.ends_with(".start")) {
+        return "; no process can be there while it hands controllers on: rmdir " + user + "/.start (it is made anew)";
+    }
+    if (error == EBUSY) return "; more memory than that is in use: end a container, or let root raise `memory`";
+    if (error == EAGAIN || error == ENOSPC) {
+        return "; there are as many cgroups as are allowed: end a container, remove cgroups below " + user +
+               ", or let root raise cgroup.max.descendants above";
+    }
+    return "; nothing is started outside of its limits: root can look at /sys/fs/cgroup for " + user +
+           " (made anew when it was removed) and at /etc/locald/shim.conf";
 }
 
 std::string members_only(const std::string& group) {

@@ -77,7 +77,14 @@ long clone_from_foothold(const clone_args& wanted, int user_namespace, const std
     foothold.args_size = sizeof args;
     foothold.body = be_born;
     foothold.argument = &birth;
-    return locald_ask_foothold(&foothold);
+    const long pid = locald_ask_foothold(&foothold);
+    if (pid != -ESRCH && pid != -ETIMEDOUT) return pid;
+    throw Error(ErrorKind::lost, "make the container's process in your cgroup locald/user-" +
+                                     std::to_string(::getuid()) + ": the process there that makes it " +
+                                     (pid == -ESRCH ? "was killed" : "did not answer for 5 seconds"))
+        .with_remedy(pid == -ESRCH ? "start again; `kill` from elsewhere does this, or a memory limit that is reached"
+                                   : "it is frozen: echo 0 > cgroup.freeze there and below (version 1: echo THAWED > "
+                                     "freezer.state), then start again");
 }
 
 /// Linux 6.14 and newer kills at birth what CLONE_INTO_CGROUP makes where something was once written to cgroup.kill of
@@ -114,6 +121,16 @@ Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup,
     args.flags = flags | CLONE_PIDFD;
     args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
     args.exit_signal = static_cast<__u64>(exit_signal);
+    if (!cgroup && locald_rights.foothold.pid > 0) {
+        // Without a cgroup of its own it stays in the foothold's, where the user's limits hold.
+        const long pid = clone_from_foothold(args, -1, body);
+        if (pid < 0)
+            throw_errno(static_cast<int>(-pid), "make a process in locald/user-", std::to_string(::getuid()),
+                        "/.start");
+        spawned.pid = static_cast<pid_t>(pid);
+        spawned.process.reset(pidfd);
+        return spawned;
+    }
     if (cgroup) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = static_cast<__u64>(cgroup.get());
@@ -146,6 +163,7 @@ Spawned clone_into(std::uint64_t flags, int exit_signal, const UniqueFd& cgroup,
     }
     if (!spawned.born_in_cgroup) spawned.pid = posix::clone3(args);
     if (spawned.pid == 0) {
+        locald_rights.foothold.pid = 0;  // not its own child's
         proc.reset();
         body();
         ::_exit(125);
@@ -256,6 +274,8 @@ bool must_be_moved() noexcept { return born_elsewhere; }
 
 Spawned spawn(NamespacePlan& namespaces, const Cgroup& cgroup, const std::function<void()>& body) {
     const FootholdEnd end;
+    // systemd moves it from our own cgroup, and could not from there.
+    if (cgroup.has_scope()) locald_dismiss_foothold(&locald_rights.foothold);
     try {
         if (auto spawned = spawn_in_given_namespace(namespaces, cgroup.birth_place(), body)) return *std::move(spawned);
         if (namespaces.has(CLONE_NEWUSER) && !namespaces.joined.empty()) {

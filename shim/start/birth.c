@@ -53,6 +53,7 @@ long locald_ask_foothold(struct locald_foothold* foothold) {
     foothold->thread_pointer = raw_thread_pointer();
     set_turn(foothold, asked);
     long result = -ESRCH;
+    int left = 100;
     for (;;) {
         if (__atomic_load_n(&foothold->turn, __ATOMIC_ACQUIRE) == answered) {
             result = foothold->result;
@@ -62,10 +63,12 @@ long locald_ask_foothold(struct locald_foothold* foothold) {
         const struct __kernel_timespec pause = {0, 50000000};
         raw_call(SYS_futex, (long)&foothold->turn, FUTEX_WAIT, asked, (long)&pause, 0);
         if (__atomic_load_n(&foothold->turn, __ATOMIC_ACQUIRE) == answered) continue;
-        if (raw_call(SYS_wait4, foothold->pid, 0, WNOHANG, 0, 0) == foothold->pid) {
-            foothold->pid = 0;
-            if (__atomic_load_n(&foothold->turn, __ATOMIC_ACQUIRE) != answered) return -ESRCH;
-        }
+        const long ended = raw_call(SYS_wait4, foothold->pid, 0, WNOHANG, 0, 0);  // ECHILD where SIGCHLD is ignored
+        if (ended == -EINTR || (ended == 0 && --left > 0)) continue;
+        if (ended == 0)
+            raw_call(SYS_kill, foothold->pid, SIGKILL, 0, 0, 0);  // not waited for: what froze it may hold it
+        foothold->pid = 0;
+        if (__atomic_load_n(&foothold->turn, __ATOMIC_ACQUIRE) != answered) return ended == 0 ? -ETIMEDOUT : -ESRCH;
     }
     while (foothold->pid > 0 && raw_call(SYS_wait4, foothold->pid, 0, 0, 0, 0) == -EINTR) {
     }

@@ -63,7 +63,7 @@ static struct {
     int is_caller;  // "become" is done
     int wants_birth, wants_namespace;
     int keeps_ids;          // --keep-id: his own id is the same inside
-    int place;              // O_PATH of locald/user-<uid>/s on cgroup v2; -1: there is none
+    int place;              // O_PATH of locald/user-<uid>/.start on cgroup v2; -1: there is none
     int working_directory;  // O_PATH
     int filled[3];          // 0-2: 1 when it was closed
     long umask;
@@ -82,19 +82,10 @@ static struct {
 static char foothold_stack[512 * 1024] __attribute__((aligned(4096)));
 static char namespace_stack[16 * 1024] __attribute__((aligned(4096)));
 
-static int refuse(const char* what, const char* object, const char* why) {
-    struct locald_text text = {locald_rights.words, locald_rights.words + sizeof locald_rights.words};
-    locald_add(&text, what);
-    locald_add(&text, object);
-    locald_add(&text, why);
-    locald_rights.mode = locald_refused;
-    return -1;
-}
+static int refuse(const char* what, const char* object, const char* why) { return locald_refuse(what, object, why, 0); }
 
-// As the above; the C library finds the kernel's words for it later.
 static int refuse_call(const char* what, const char* object, long error) {
-    locald_rights.error = (int)-error;
-    return refuse(what, object, "");
+    return locald_refuse(what, object, "", error);
 }
 
 // ---------------------------------------------------------------- who
@@ -194,10 +185,8 @@ static void restore(char** envp) {
     raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&it.signals, 0, sizeof it.signals, 0);
 }
 
-// ---------------------------------------------------------------- admit, grants
-
 static int is_member(unsigned group) {
-    static unsigned groups[1024];
+    static unsigned groups[65536];  // NGROUPS_MAX
     if (group == it.gid) return 1;
     const long count = raw_call(SYS_getgroups, sizeof groups / sizeof *groups, (long)groups, 0, 0, 0);
     for (long i = 0; i < count; ++i) {
@@ -247,15 +236,14 @@ static int make_state_directory(void) {
     if (locald_look(run, &st) != 0 || st.stx_uid != 0 || (st.stx_mode & 022) != 0) {
         result = refuse("/run/locald must be root's alone to write", "", "; remove it, it is made anew");
     } else {
-        raw_call(SYS_mkdirat, run, (long)name, 0700, 0, 0);
-        const int own = locald_open_directory(run, name, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+        const int own = locald_make_directory(run, name, 0700);
         if (own < 0 || locald_look(own, &st) != 0) {
-            result = refuse_call("open the caller's directory of states in ", "/run/locald", own);
+            result = refuse_call("make the caller's directory of states /run/locald/", name, own);
         } else if (st.stx_uid == 0) {  // new
             const long error = raw_call(SYS_fchownat, own, (long)"", it.uid, it.gid, AT_EMPTY_PATH);
             if (error != 0) result = refuse_call("give the caller his directory in ", "/run/locald", error);
         } else if ((st.stx_uid != it.uid || (st.stx_mode & 0777) != 0700) && !locald_weak("weak-places")) {
-            result = refuse("the caller's directory in /run/locald is not his alone", "", "; root may remove it");
+            result = refuse("the caller's directory of states must be his alone: /run/locald/", name, "");
         }
         if (own >= 0) raw_call(SYS_close, own, 0, 0, 0, 0);
     }
@@ -302,20 +290,22 @@ static void give_up(void) {
     if (raw_call(SYS_setresuid, -1, 0, -1, 0, 0) == 0) die();
 }
 
-// ---------------------------------------------------------------- beside us
-
 static void turn_to(uint32_t* turn, uint32_t value) {
     __atomic_store_n(turn, value, __ATOMIC_RELEASE);
     raw_call(SYS_futex, (long)turn, FUTEX_WAKE, 1, 0, 0);
 }
 
 // A process beside us belongs to the caller as soon as it has his ids: he may have killed it.
-// @return 0; -1 when it is gone (and reaped)
+// @return 0; -1 when it is gone, or killed because it did not answer (its owner may have frozen it)
 static int wait_for_turn(uint32_t* turn, uint32_t value, long pid) {
     const struct __kernel_timespec pause = {0, 20000000};
+    int left = 250;
     for (uint32_t now; (now = __atomic_load_n(turn, __ATOMIC_ACQUIRE)) != value;) {
         if (raw_call(SYS_futex, (long)turn, FUTEX_WAIT, now, (long)&pause, 0) != -ETIMEDOUT) continue;
-        if (raw_call(SYS_wait4, pid, 0, WNOHANG, 0, 0) == pid) return -1;
+        const long ended = raw_call(SYS_wait4, pid, 0, WNOHANG, 0, 0);  // ECHILD where SIGCHLD is ignored
+        if (ended == -EINTR || (ended == 0 && --left > 0)) continue;
+        if (ended == 0 && raw_call(SYS_kill, pid, SIGKILL, 0, 0, 0) != 0) die();
+        return -1;
     }
     return 0;
 }
@@ -325,8 +315,6 @@ static void end_with_parent(void) {
     raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (raw_call(SYS_getppid, 0, 0, 0, 0, 0) != it.parent) raw_call(SYS_exit_group, 0, 0, 0, 0, 0);
 }
-
-// ---------------------------------------------------------------- foothold
 
 static void stand_in_place(void* unused) {
     (void)unused;
@@ -346,18 +334,20 @@ static void take_foothold(void) {
                               .cgroup = (unsigned)it.place};
     const long pid = raw_beside(&args, sizeof args, stand_in_place, NULL);
     // Nobody goes on while it has more rights than the caller.
-    if (pid > 0 && wait_for_turn(&it.foothold_turn, 1, pid) == 0) locald_rights.foothold.pid = (int)pid;
+    const int stands = pid > 0 && wait_for_turn(&it.foothold_turn, 1, pid) == 0;
+    if (stands) locald_rights.foothold.pid = (int)pid;
     raw_call(SYS_close, it.place, 0, 0, 0, 0);
     it.place = -1;
-    // Without it the container would go where that limit is not.
-    if (pid == -EAGAIN) {
-        refuse("make a process in the caller's cgroup locald/user-<uid>", "",
-               ": his containers have as many as its pids.max allows (`pids` in /etc/locald/shim.conf), or he has as "
-               "many as RLIMIT_NPROC does: end one, or let root raise the limit");
+    // Without it the container would go where the limits are not.
+    const char* const why =
+        pid == -EAGAIN ? ": his containers have as many as its pids.max allows (`pids` in /etc/locald/shim.conf), or "
+                         "he has as many as RLIMIT_NPROC does: end one, or let root raise the limit"
+        : pid > 0      ? ": it was killed, or is frozen and did not answer"
+                       : "";
+    if (!stands) {
+        locald_refuse("make a process in the caller's cgroup locald/user-<uid>/.start", "", why, *why == 0 ? pid : 0);
     }
 }
-
-// ---------------------------------------------------------------- namespace
 
 // The namespace's first process: it opens the descriptor by which the namespace stays, with its own rights, which are
 // none outside, and is there until the maps are written.
@@ -473,7 +463,7 @@ void locald_prologue(char** argv, char** envp) {
                make_state_directory() == 0) {
         if (it.wants_birth) it.place = locald_make_subtrees(it.uid, it.gid, &it.policy);
         become();
-        take_foothold();
+        if (locald_rights.mode != locald_refused) take_foothold();
         if (it.wants_namespace && locald_rights.mode != locald_refused) make_namespace();
     }
     become();

@@ -42,6 +42,9 @@ struct locald_rights {
 
 extern struct locald_rights locald_rights;
 
+/// Ends the start with `what` `object` `why`, of which the kernel said `error` (-errno, or 0). @return -1
+int locald_refuse(const char* what, const char* object, const char* why, long error);
+
 #ifdef __cplusplus
 }
 #endif

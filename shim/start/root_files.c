@@ -50,6 +50,12 @@ int locald_open_directory(int dir, const char* path, uint64_t resolve) {
     return locald_open(dir, path, O_PATH | O_DIRECTORY, resolve);
 }
 
+int locald_make_directory(int dir, const char* name, unsigned mode) {
+    const long made = raw_call(SYS_mkdirat, dir, (long)name, mode, 0, 0);
+    const int fd = locald_open_directory(dir, name, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+    return fd == -ENOENT && made < 0 ? (int)made : fd;
+}
+
 long locald_look(int fd, struct statx* st) {
     st->stx_mode = 0;
     st->stx_uid = UINT32_MAX;
@@ -358,10 +364,10 @@ static const char* take_setting(const char* key, const char* value, struct local
         policy->has_group = 1;
     } else if (locald_same(key, "containers")) {
         which = key_containers;
-        good = take_amount(value, 0, &policy->containers) && policy->containers <= 1U << 20;
+        good = take_amount(value, 0, &policy->containers) && policy->containers <= 1000000;
     } else if (locald_same(key, "pids")) {
         which = key_pids;
-        good = take_amount(value, 0, &policy->pids);
+        good = take_amount(value, 0, &policy->pids) && policy->pids <= 4194304;  // the kernel's PIDS_MAX
     } else if (locald_same(key, "memory")) {
         which = key_memory;
         good = take_amount(value, 1, &policy->memory);

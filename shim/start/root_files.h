@@ -22,6 +22,8 @@ void locald_add_map_line(struct locald_text* text, uint32_t inside, uint32_t out
 /// openat2 with O_CLOEXEC | O_NOCTTY. @return the descriptor, or -errno
 int locald_open(int dir, const char* path, int flags, uint64_t resolve);
 int locald_open_directory(int dir, const char* path, uint64_t resolve);
+/// @return O_PATH of dir/name, made where it was not; or the error that kept it from being there
+int locald_make_directory(int dir, const char* name, unsigned mode);
 /// statx of a descriptor. @return 0, or -errno
 long locald_look(int fd, struct statx* st);
 

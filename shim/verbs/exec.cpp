@@ -144,7 +144,7 @@ private:
         if (!filter_.empty()) plan.seccomp_agent = connect_seccomp_agent(spec_);
         // Whether it was born where it should be is known only afterwards: a container that hands controllers on has
         // nobody in its own cgroup, and then the program must not run a moment in ours.
-        plan.wait_attached = cgroup.has_v1() || cgroup.birth_place();
+        plan.wait_attached = cgroup.has_v1() || cgroup.birth_place() || record_.cgroups.empty();
         plan.detached = options_.detach;
         plan.new_keyring = record_.keyring;
         plan.root = root_beside();

@@ -20,7 +20,7 @@ const Verb policy_verb{
     "Usage: locald-shim policy\n"
     "\n"
     "Reads /etc/locald/shim.conf as a setuid start does, and prints what holds: of a file that is not there the\n"
-    "defaults. A start is refused where this fails.\n",
+    "defaults. A start is refused where this fails. `containers` is kept by cgroup version 2 alone.\n",
     show_policy};
 
 }  // namespace locald::shim

@@ -37,7 +37,7 @@ class Setuid(GuestCase):
         if not BASE.exists():
             return
         wait_for(lambda: not list(SUBTREE.glob("*/c")), "end of the containers' cgroups", 5)
-        for path in (SUBTREE / "s", SUBTREE, BASE):
+        for path in (SUBTREE / ".start", SUBTREE, BASE):
             if path.exists():
                 path.rmdir()
 

@@ -283,7 +283,7 @@ class SetuidCase(unittest.TestCase):
             if who.state.is_dir() and (names := [name for name in os.listdir(who.state) if not name.startswith(".")]):
                 found["states"] = names
             for subtree in subtrees(who.uid):
-                if names := [path.name for path in subtree.iterdir() if path.is_dir() and path.name != "s"]:
+                if names := [path.name for path in subtree.iterdir() if path.is_dir() and path.name != ".start"]:
                     found["cgroups"] = names
         if mount_table() - self.mounts:
             found["mounts"] = sorted(mount_table() - self.mounts)

@@ -109,7 +109,7 @@ class Cgroups(SetuidCase):
         procs = next(Path(base) for base in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified") if Path(base + place).exists())
         self.assertTrue(wait_until(lambda: len(Path(f"{procs}{place}/cgroup.procs").read_text().split()) == 2))
         self.assertEqual(added.wait(10), 0)
-        self.assertEqual((Path(f"{procs}{place}").parent.parent / "s/cgroup.procs").read_text(), "")
+        self.assertEqual((Path(f"{procs}{place}").parent.parent / ".start/cgroup.procs").read_text(), "")
         self.assertNotIn("locald", Path(f"/proc/{process.pid}/cgroup").read_text().split("0::")[1])
 
     def test_the_limits_of_the_whole_subtree_stay_roots(self):
@@ -139,13 +139,13 @@ class Cgroups(SetuidCase):
 
     def test_a_root_of_a_container_does_not_reach_its_own_limits(self):
         bundle = self.bundle("sh", "-c", "mkdir /tmp/c; mount -t cgroup2 cgroup2 /tmp/c && cat /tmp/c/cgroup.procs; ls /tmp/c/..; "
-                             "echo 5 >/tmp/c/cgroup.max.descendants && echo written; ls -d /tmp/c/s")
+                             "echo 5 >/tmp/c/cgroup.max.descendants && echo written; ls -d /tmp/c/.start")
         bundle.config["process"]["capabilities"] = {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")}
         bundle.write()
         (bundle.dir / "rootfs/bin/mkdir").symlink_to("busybox")
         text = self.run_bundle(bundle).text
         self.assertNotIn(f"user-{self.who.uid}", text)
-        self.assertNotIn("/tmp/c/s", text)
+        self.assertNotIn("/tmp/c/.start", text)
 
 
 class Bites(SetuidCase):

@@ -169,7 +169,7 @@ class Steps(SetuidCase):
         running = set(self.ours())
 
         def containers():  # on version 1 one has a cgroup only where it has a limit
-            return {subtree: {path.name for path in subtree.iterdir() if path.is_dir()} - {"s"} for subtree in subtrees(self.who.uid)}
+            return {subtree: {path.name for path in subtree.iterdir() if path.is_dir()} - {".start"} for subtree in subtrees(self.who.uid)}
 
         before = containers()
         self.assertEqual(set().union(*before.values()), {name} if keeps else set())

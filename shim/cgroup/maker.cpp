@@ -86,7 +86,9 @@ CgroupDir CgroupMaker::make(const std::string& relative) {
         if (err != ENOENT || walk == most_walks) {
             throw Error(kind_of_errno(err),
                         "make cgroup " + mount_.mount_point + "/" + relative + ": " + errno_text(err), err)
-                .with_remedy(err == EAGAIN ? remedy_for_full(mount_, relative) : remedy_for_cgroup_rights);
+                .with_remedy(err == EAGAIN    ? remedy_for_full(mount_, relative)
+                             : err == ENOTDIR ? "a file of the kernel's has this name there: choose another id"
+                                              : remedy_for_cgroup_rights);
         }
     }
 }
@@ -114,6 +116,7 @@ int CgroupMaker::enter(const CgroupDir& dir, const std::string& name, CgroupDir&
     if (err == 0 && made_ != nullptr) made_->push_back(dir.path() + "/" + name);
     // A read-only or foreign parent answers EROFS or EACCES also for what exists.
     out = dir.child(name);
+    if (!out && errno == ENOTDIR) return ENOTDIR;
     if (!out) return err != 0 && err != EEXIST ? err : ENOENT;
     if (!mount_.v2 && mount_.has("cpuset")) inherit_cpuset(dir, out);
     return 0;

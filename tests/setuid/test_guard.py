@@ -159,3 +159,8 @@ class Guard(LimitsCase):
         self.refused(self.try_start("pids = 2\n"), f"pids.max of {subtree} is 2", "`pids` in /etc/locald/shim.conf")
         for state in json.loads(self.who.shim("list", "--format", "json").text):
             self.who.shim("delete", "--force", state["id"])
+
+    def test_an_id_that_is_a_file_of_the_kernels_is_told_so(self):
+        self.start_with("")
+        done = self.who.shim("bundle", "run", "--bundle", self.now.dir, "--id", "cgroup.procs")
+        self.assert_refused(done, "cgroup.procs.*a file of the kernel's has this name there: choose another id")

@@ -2,6 +2,7 @@
 #include <string>
 #include <string_view>
 
+#include "backends/agent/logs_request.hpp"
 #include "backends/agent/request.hpp"
 #include "backends/agent/run_request.hpp"
 #include "backends/protocol/detached_values.hpp"
@@ -128,6 +129,7 @@ std::unique_ptr<Request> make_request(runtime::ContainerRuntime& runtime, protoc
                                       std::uint32_t stream, const Json& message) {
     const std::string what = message.value("do", "");
     if (what == "run") return std::make_unique<RunRequest>(runtime, link, stream, message);
+    if (what == "logs") return std::make_unique<LogsRequest>(runtime, link, stream, message);
     for (const auto& entry : calls) {
         if (entry.name == what) return std::make_unique<CallRequest>(runtime, link, stream, entry, message);
     }

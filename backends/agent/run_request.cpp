@@ -2,13 +2,12 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 #include <utility>
 
+#include "backends/agent/pipe_ends.hpp"
 #include "backends/protocol/values.hpp"
 #include "core/base/log.hpp"
-#include "core/host/pipe.hpp"
 
 namespace locald::backends {
 
@@ -22,39 +21,6 @@ using protocol::Json;
 constexpr auto grace_of_the_abandoned = 10s;
 // Something outside may hold the end of a pipe that a container gave it; its silence is not waited out for ever.
 constexpr auto silence_most = 1s;
-
-/// Both ends, until they are given away.
-class Pipe {
-public:
-    Pipe() noexcept = default;
-    static Pipe make() {
-        Pipe pipe;
-        pipe.ends_ = host::make_pipe();
-        return pipe;
-    }
-    Pipe(Pipe&& other) noexcept : ends_(std::exchange(other.ends_, {-1, -1})) {}
-    Pipe& operator=(Pipe&& other) noexcept {
-        std::swap(ends_, other.ends_);
-        return *this;
-    }
-    ~Pipe() {
-        close_read();
-        close_write();
-    }
-    int read() const noexcept { return ends_[0]; }
-    int write() const noexcept { return ends_[1]; }
-    int release_read() noexcept { return std::exchange(ends_[0], -1); }
-    int release_write() noexcept { return std::exchange(ends_[1], -1); }
-    void close_read() noexcept {
-        if (const int handle = release_read(); handle >= 0) ::close(handle);
-    }
-    void close_write() noexcept {
-        if (const int handle = release_write(); handle >= 0) ::close(handle);
-    }
-
-private:
-    std::array<int, 2> ends_{-1, -1};
-};
 
 host::TerminalSize read_size(const Json& json) {
     return {json.at("rows").get<unsigned>(), json.at("columns").get<unsigned>()};

@@ -89,6 +89,10 @@ public:
         return detached_.wait(get_detached(id).id, cancel);
     }
     void stop(const std::string& id, std::chrono::milliseconds grace) override;
+    void logs(const std::string& id, const runtime::LogOptions& options, int out, int err,
+              const CancelToken& cancel) override {
+        detached_.logs(get_detached(id).id, options, out, err, cancel);
+    }
 
     std::vector<oci::State> list() override;
     oci::State state(const std::string& id) override;

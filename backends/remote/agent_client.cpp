@@ -187,4 +187,23 @@ Json AgentClient::call(Json message, const ProgressSink& progress, const CancelT
     return wait_for(*stream, "result", progress, cancel);
 }
 
+void AgentClient::call_with_output(Json message, int out, int err, const CancelToken& cancel) {
+    const auto stream = open();
+    struct Closing {
+        AgentClient& client;
+        AgentStream& stream;
+        ~Closing() { client.close(stream); }
+    };
+    const Closing closing{*this, *stream};
+    for (const auto& [type, handle] : {std::pair{FrameType::out, out}, {FrameType::err, err}}) {
+        stream->opens(type);
+        link_.write_to(stream->number(), type, {handle, false, false});
+    }
+    message["new"] = true;
+    send(*stream, message);
+    wait_for(*stream, "result", {}, cancel);
+    stream->wait_closed(FrameType::out);
+    stream->wait_closed(FrameType::err);
+}
+
 }  // namespace locald::backends

@@ -70,6 +70,8 @@ public:
 
     /// A request with one answer. @return its result
     protocol::Json call(protocol::Json message, const ProgressSink& progress = {}, const CancelToken& cancel = {});
+    /// The same with output, which goes to handles of the caller's.
+    void call_with_output(protocol::Json message, int out, int err, const CancelToken& cancel);
     /// Waits for the message `wanted` of a request and hands progress on; asks the agent to end it once `cancel` says
     /// so. @throws Error what the agent says, or that it is lost
     protocol::Json wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,

@@ -96,6 +96,13 @@ public:
         client()->call({{"do", "stop"}, {"id", id}, {"grace", most}});
     }
 
+    void logs(const std::string& id, const runtime::LogOptions& options, int out, int err,
+              const CancelToken& cancel) override {
+        const auto with = client();
+        with->call_with_output({{"do", "logs"}, {"id", id}, {"options", protocol::write_log_options(options)}}, out,
+                               err, cancel);
+    }
+
     std::vector<oci::State> list() override {
         std::vector<oci::State> all;
         for (const auto& one : client()->call({{"do", "list"}}))

@@ -15,6 +15,12 @@ constexpr std::string_view image_forms =
 
 constexpr std::string_view container_forms = "CONTAINER is a name, an id, or the beginning of just one id.";
 
+constexpr std::string_view logs_help =
+    "CONTAINER is a name, an id, or the beginning of just one id. Its stdout goes to stdout, its stderr to stderr.\n"
+    "\n"
+    "The last 12 to 16 MiB of the output are kept. How many bytes are missing, there or because the disk was full, is "
+    "said on stderr.";
+
 constexpr std::string_view run_help =
     "IMAGE is a name in a registry (alpine, ghcr.io/org/app:1.2, name@sha256:…), oci:DIR[:TAG], "
     "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or locald/hello, which is built in and needs no network. "
@@ -54,6 +60,8 @@ constexpr std::array commands{
             "Shows those that run; with -a also those that have ended and were not removed. A lost one died with the "
             "process that kept it, so nobody knows its exit status.",
             "locald container ls -a\nlocald container rm $(locald container ls -aq)", make_container_ls},
+    Command{"container logs", "Show what a container in the background has said", "CONTAINER", 1, 1, false, logs_help,
+            "locald container logs -f web\nlocald container logs -t --since 10m --tail 100 web", make_container_logs},
     Command{"container wait", "Wait until containers end and print their exit codes", "CONTAINER...", 1, any_number,
             false, container_forms, "", make_container_wait},
     Command{"container stop", "Ask containers to end, and kill those that do not", "CONTAINER...", 1, any_number, false,

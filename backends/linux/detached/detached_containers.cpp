@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "backends/linux/container_dir.hpp"
+#include "backends/linux/detached/log_printer.hpp"
+#include "backends/linux/detached/log_reader.hpp"
 #include "backends/linux/detached/start_keeper.hpp"
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
@@ -130,6 +132,30 @@ void DetachedContainers::remove(const std::string& id, bool force) {
     env_.sweep();  // what a killed keeper left of the container itself
     ::unlink(record.socket.c_str());
     records().remove(id);
+}
+
+void DetachedContainers::logs(const std::string& id, const runtime::LogOptions& options, int out, int err,
+                              const CancelToken& cancel) {
+    const std::string path = records().path_of(id);
+    LogPrinter printer(options, out, err);
+    if (options.tail) {
+        LogReader all(path, 0);
+        while (const auto piece = all.next()) printer.count(*piece);
+    }
+    LogReader reader(path, 0);
+    for (;;) {
+        // Asked for first: what came before the end is there to read then.
+        const bool kept = records().is_kept(id);
+        const auto end = records().find_end(id);
+        while (const auto piece = reader.next()) {
+            printer.print(*piece);
+            cancel.check();
+        }
+        if (end && end->output > reader.position()) printer.tell_lost(end->output - reader.position());
+        if (!options.follow || !kept || end) return;
+        cancel.check();
+        std::this_thread::sleep_for(look_again);
+    }
 }
 
 }  // namespace locald::backends

@@ -1,20 +1,19 @@
 #include "backends/keeper.hpp"
-#include "backends/ssh/ssh_runtime.hpp"
 #include "backends/storage_worker.hpp"
+#include "backends/table_remote.hpp"
 #include "core/base/error.hpp"
 #include "core/runtime/backend_entry.hpp"
 
 namespace locald::runtime {
 
 std::unique_ptr<ContainerRuntime> make_runtime(const RuntimeChoice& choice) {
-    static constexpr BackendEntry remote{"ssh", backends::make_ssh_runtime};
-    static constexpr BackendTable table{
+    const BackendTable table{
         "a build without a backend",
         {},
         "container execution needs Linux, and this build was made with LOCALD_BACKEND_LINUX=OFF",
         "on Linux build with -DLOCALD_BACKEND_LINUX=ON; on macOS run `locald vm init` to create the Lima VM, on "
         "Windows the WSL2 distribution; --host ssh://user@host runs them on another Linux",
-        &remote};
+        find_remote_backend()};
     return choose_backend(table, choice);
 }
 

@@ -27,3 +27,11 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/locald-runtime-config-ver
 install(FILES ${PROJECT_BINARY_DIR}/locald-runtime-config.cmake
               ${PROJECT_BINARY_DIR}/locald-runtime-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/locald-runtime)
+
+# What is put on other hosts, as far as tools/cross-build has made it: looked for beside the program that runs.
+if(LOCALD_BACKEND_SSH AND NOT LOCALD_STATIC)
+  set(LOCALD_GUEST_PAIRS ${PROJECT_SOURCE_DIR}/build/guestbin CACHE PATH "Where tools/cross-build has put its pairs")
+  file(MAKE_DIRECTORY ${LOCALD_GUEST_PAIRS} ${PROJECT_BINARY_DIR}/lib/locald)
+  file(CREATE_LINK ${LOCALD_GUEST_PAIRS} ${PROJECT_BINARY_DIR}/lib/locald/guest SYMBOLIC)
+  install(DIRECTORY ${LOCALD_GUEST_PAIRS}/ DESTINATION lib/locald/guest USE_SOURCE_PERMISSIONS)
+endif()

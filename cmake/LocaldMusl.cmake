@@ -6,8 +6,6 @@
 # never (docs/decisions/0008-shim-on-musl.md). The compiler and its headers stay what they are: only this last step takes
 # musl's start files and libc.a, and a function that musl lacks is an error here.
 
-include(CheckCXXSymbolExists)
-check_cxx_symbol_exists(__GLIBC__ features.h LOCALD_COMPILES_FOR_GLIBC)
 string(REPLACE gnu musl musl_triplet "${CMAKE_LIBRARY_ARCHITECTURE}")
 set(LOCALD_MUSL_DIR /usr/lib/${musl_triplet} CACHE PATH "Where Debian's musl-dev has libc.a and the start files")
 set(libc_default glibc)
@@ -18,9 +16,6 @@ if(LOCALD_COMPILES_FOR_GLIBC)
   set(LOCALD_SHIM_LIBC ${libc_default} CACHE STRING "The C library that locald-shim is linked with: musl or glibc")
 else()
   set(LOCALD_SHIM_LIBC "the compiler's" CACHE STRING "The compiler knows one C library only" FORCE)
-endif()
-if(LOCALD_SHIM_LIBC STREQUAL "the compiler's")
-  target_include_directories(locald_shim_objects BEFORE PUBLIC ${PROJECT_SOURCE_DIR}/shim/musl/headers)
 endif()
 message(STATUS "C library of locald-shim: ${LOCALD_SHIM_LIBC}")
 

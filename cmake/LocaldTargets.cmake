@@ -19,6 +19,13 @@ endif()
 target_include_directories(locald_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                                                     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>)
 
+include(CheckCXXSymbolExists)
+check_cxx_symbol_exists(__GLIBC__ features.h LOCALD_COMPILES_FOR_GLIBC)
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT LOCALD_COMPILES_FOR_GLIBC)
+  # What musl's headers lack of the kernel's calls.
+  target_include_directories(locald_options BEFORE INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/shim/musl/headers>)
+endif()
+
 add_library(locald_sanitize INTERFACE)
 if(LOCALD_SANITIZE)
   target_compile_options(locald_sanitize INTERFACE -fsanitize=${LOCALD_SANITIZE} -fno-omit-frame-pointer

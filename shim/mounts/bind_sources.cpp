@@ -42,8 +42,7 @@ void open_bind_source(PreparedMount& prepared, const UniqueFd& containers) {
     map_mount_ids(prepared.tree, options.recursive_idmap, maps, what);
 }
 
-BindSources::BindSources(const NamespacePlan& namespaces, const std::vector<PreparedMount>& mounts)
-    : namespaces_(namespaces), mounts_(mounts) {
+BindSources::BindSources(const NamespacePlan& namespaces, const std::vector<PreparedMount>& mounts) : mounts_(mounts) {
     const bool binds = std::any_of(mounts.begin(), mounts.end(), [](const auto& m) { return m.options.is_bind(); });
     if (!binds || ::geteuid() != 0 || !namespaces.has(CLONE_NEWUSER)) return;
     auto [first, second] = posix::make_socket_pair();

@@ -39,7 +39,6 @@ public:
 private:
     [[noreturn]] void server_main(const posix::UniqueFd& tell);
 
-    const NamespacePlan& namespaces_;
     const std::vector<PreparedMount>& mounts_;
     posix::UniqueFd ours_, theirs_;
     posix::UniqueFd words_;

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -94,7 +95,7 @@ void strip_and_unlink(const posix::UniqueFd& dir, const std::string& name, ino_t
 /// a kill in between leaves it for the next call, which looks for it.
 void put_in_place(const posix::UniqueFd& dir, const std::string& name) {
     const auto rename = [&](unsigned flags) {
-        return ::renameat2(dir.get(), new_name.c_str(), dir.get(), name.c_str(), flags) == 0;
+        return ::syscall(SYS_renameat2, dir.get(), new_name.c_str(), dir.get(), name.c_str(), flags) == 0;
     };
     if (!rename(RENAME_NOREPLACE)) {
         const auto old = open_regular(dir, name);

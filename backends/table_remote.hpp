@@ -1,0 +1,10 @@
+#pragma once
+
+#include "core/runtime/backend_entry.hpp"
+
+namespace locald::runtime {
+
+/// The row for a host that is named; none where the build has no client for it (LOCALD_BACKEND_SSH=OFF).
+const BackendEntry* find_remote_backend();
+
+}  // namespace locald::runtime

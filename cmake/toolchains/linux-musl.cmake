@@ -1,0 +1,27 @@
+# zig's clang and libc++ against musl, for the lane that the including file names. The compiler and the libraries are what
+# tools/cross-build has made.
+set(CMAKE_SYSTEM_NAME Linux)
+set(locald_cross ${CMAKE_CURRENT_LIST_DIR}/../../build/cross/${locald_lane})
+if(NOT EXISTS ${locald_cross}/bin/c++)
+  message(FATAL_ERROR "there is no compiler for ${locald_lane} yet: run tools/cross-build ${locald_lane}")
+endif()
+# By its true name: what is found below another one of it would count as outside the root.
+file(REAL_PATH ${locald_cross} locald_cross)
+set(CMAKE_C_COMPILER ${locald_cross}/bin/cc)
+set(CMAKE_CXX_COMPILER ${locald_cross}/bin/c++)
+set(CMAKE_AR ${locald_cross}/bin/ar CACHE FILEPATH "")
+set(CMAKE_RANLIB ${locald_cross}/bin/ranlib CACHE FILEPATH "")
+set(CMAKE_PREFIX_PATH ${locald_cross})
+set(CMAKE_FIND_ROOT_PATH ${locald_cross})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_LIBDIR} ${locald_cross}/lib/pkgconfig)
+# What the build makes and runs itself is of the other architecture too.
+if(NOT CMAKE_SYSTEM_PROCESSOR STREQUAL CMAKE_HOST_SYSTEM_PROCESSOR)
+  find_program(LOCALD_QEMU NAMES qemu-${CMAKE_SYSTEM_PROCESSOR}-static qemu-${CMAKE_SYSTEM_PROCESSOR})
+  if(LOCALD_QEMU)
+    set(CMAKE_CROSSCOMPILING_EMULATOR ${LOCALD_QEMU})
+  endif()
+endif()

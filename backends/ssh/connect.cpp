@@ -8,6 +8,7 @@
 #include <iterator>
 #include <utility>
 
+#include "backends/ssh/bootstrap.hpp"
 #include "backends/ssh/known_hosts.hpp"
 #include "backends/ssh/tcp.hpp"
 #include "core/base/text.hpp"
@@ -147,9 +148,10 @@ std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::mil
     return open_one(route, session, most);
 }
 
-std::shared_ptr<AgentClient> connect_agent(const SshRoute& route, const std::string& program) {
+std::shared_ptr<AgentClient> connect_agent(const SshRoute& route) {
+    const auto pairs = find_guest_pairs();
     auto session = open_session(route, greeting_most);
-    auto channel = session->exec(shell_word(program) + " agent --stdio");
+    auto channel = start_agent(*session, route.name, pairs);
     struct Connection {
         std::shared_ptr<SshSession> session;
         SshChannel channel;
@@ -159,11 +161,9 @@ std::shared_ptr<AgentClient> connect_agent(const SshRoute& route, const std::str
     const int handle = connection->channel.release();
     try {
         connection->client = std::make_unique<AgentClient>(handle, handle, route.name);
-    } catch (Error& e) {
-        // What the shell or the agent said before it ended says more than that it ended.
+    } catch (const Error& e) {
         const auto exit = connection->channel.wait(1s);
-        if (exit && !exit->err.empty()) e.add_context(protocol::without_escapes(std::string(trim(exit->err))));
-        throw;
+        throw explain_agent_end(e, route.name, exit.value_or(RemoteExit{}));
     }
     return {connection, connection->client.get()};
 }

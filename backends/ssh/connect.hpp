@@ -28,7 +28,7 @@ SshRoute find_route(const SshAddress& address);
 /// Connects through all jumps and logs in. The sessions of the jumps live as long as the result.
 std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::milliseconds most);
 
-/// An agent over a session of its own.
-std::shared_ptr<AgentClient> connect_agent(const SshRoute& route, const std::string& program);
+/// An agent over a session of its own, put there first where it is not.
+std::shared_ptr<AgentClient> connect_agent(const SshRoute& route);
 
 }  // namespace locald::backends

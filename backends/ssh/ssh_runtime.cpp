@@ -1,7 +1,5 @@
 #include "backends/ssh/ssh_runtime.hpp"
 
-#include <cstdlib>
-
 #include "backends/remote/remote_runtime.hpp"
 #include "backends/ssh/connect.hpp"
 
@@ -9,9 +7,7 @@ namespace locald::backends {
 
 std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice) {
     const auto address = parse_ssh_address(choice.host);
-    const char* program = std::getenv("LOCALD_AGENT");
-    return make_remote_runtime(
-        [address, program] { return connect_agent(find_route(address), program != nullptr ? program : "locald"); });
+    return make_remote_runtime([address] { return connect_agent(find_route(address)); });
 }
 
 }  // namespace locald::backends

@@ -159,7 +159,6 @@ class Actor:
         }
         if world().server:
             env["LOCALD_HOST"] = world().server.url(self.name)
-            env["LOCALD_AGENT"] = str(world().locald)
         for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if key in os.environ:
                 env[key] = os.environ[key]

@@ -69,6 +69,7 @@ bundle::HostFacts read_host_facts(const std::string& id, const std::optional<pos
         facts.uid_mappings = to_oci(maps->uids);
         facts.gid_mappings = to_oci(maps->gids);
         facts.full_map = maps->full;
+        facts.more_ids = maps->remedy;
     }
     facts.cgroup_v2 = is_pure_cgroup_v2();
     facts.cgroups_path = cgroups_path_for(id);

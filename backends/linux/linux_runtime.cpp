@@ -136,7 +136,7 @@ bundle::ContainerBundle LinuxRuntime::prepare(const bundle::Source& source, cons
     auto made = from.prepare(destination, progress, cancel);
     if (maps && !maps->full && image) {
         made.warnings.push_back("only one user id is mapped, so files of the image belong to root inside: " +
-                                maps->why_not_full);
+                                maps->why_not_full + "; " + maps->remedy);
     }
     if (image && image->platform.architecture != oci::host_platform().architecture) {
         made.warnings.push_back("the image is for " + image->platform.str() + " and this host is " +

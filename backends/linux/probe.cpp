@@ -86,8 +86,9 @@ Finding ids(const std::optional<ShimRights>& rights) {
         false, rights == ShimRights::setuid ? posix::MapWriter::setuid_shim : posix::MapWriter::helpers);
     if (!maps.full) {
         return {"ids.range", Severity::warning,
-                "only one id is mapped: files of an image lose their owners and its service users can't be used",
-                maps.why_not_full};
+                "only one id is mapped, for " + maps.why_not_full +
+                    ": files of an image lose their owners and its service users can't be used",
+                maps.remedy};
     }
     std::uint64_t count = 0;
     for (const auto& map : maps.uids) count += map.size;
@@ -152,6 +153,7 @@ runtime::ProbeReport probe_host(const runtime::RuntimeChoice& choice) {
     add(security_module_findings(shim.rights));
     report.findings.push_back(ids(shim.rights));
     add(directory_user_findings());
+    add(shared_range_findings());
     report.findings.push_back(cgroups());
     report.findings.push_back(cgroup_place(shim.rights));
     add(controller_findings(shim.rights));

@@ -152,6 +152,25 @@ std::vector<Finding> directory_user_findings() {
              "give the range by number in both files: " + number + ":" + range}};
 }
 
+std::vector<Finding> shared_range_findings() {
+    const std::string number = std::to_string(::geteuid());
+    const std::string name = posix::user_name(::geteuid());
+    std::vector<Finding> found;
+    for (const char* path : {"/etc/subuid", "/etc/subgid"}) {
+        for (const auto& overlap : posix::subid_overlaps_in(path)) {
+            const auto is_own = [&](const std::string& owner) { return owner == number || owner == name; };
+            if (!is_own(overlap.one) && !is_own(overlap.other)) continue;
+            found.push_back(
+                {"ids.shared", Severity::warning,
+                 std::string(path) + ": " + overlap.str() + ": containers of either can change the other's files",
+                 "root gives one of them a range of his own, as `" + posix::subid_command("USER") +
+                     "`, and takes the shared line out"});
+            break;
+        }
+    }
+    return found;
+}
+
 std::vector<Finding> controller_findings(const std::optional<ShimRights>& rights) {
     if (!is_pure_cgroup_v2() || rights != ShimRights::setuid) return {};
     std::string base = "/sys/fs/cgroup/system.slice/locald.service";

@@ -25,6 +25,9 @@ std::vector<runtime::Finding> security_module_findings(const std::optional<ShimR
 /// A user whom /etc/passwd does not have: lines of his name in /etc/subuid are nobody's to us.
 std::vector<runtime::Finding> directory_user_findings();
 
+/// Ranges of this user's that somebody else has as well.
+std::vector<runtime::Finding> shared_range_findings();
+
 /// Which controllers the cgroups of users have on version 2: a setuid shim takes what setup has enabled, where root and
 /// a user of systemd's enable what a container needs.
 std::vector<runtime::Finding> controller_findings(const std::optional<ShimRights>& rights);

@@ -31,6 +31,7 @@ ResolvedUser resolve_user(const std::string& user, const AccountFiles& accounts)
 struct HostFacts {
     std::vector<oci::IdMapping> uid_mappings, gid_mappings;  ///< empty: no user namespace (root)
     bool full_map = true;   ///< false: only one id is mapped; no supplementary groups, no gid=5 for devpts
+    std::string more_ids;   ///< how the caller gets a full map, when it is not one
     bool cgroup_v2 = true;  ///< pure v2: a cgroup namespace and a cgroup2 mount make sense
     bool cgroup_namespace = true;
     std::string cgroups_path;               ///< for linux.cgroupsPath; empty: none can be made

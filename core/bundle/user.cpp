@@ -180,16 +180,16 @@ std::string wanted_user(const Plan& plan) {
     return uid && gid ? std::to_string(*uid) + ":" + std::to_string(*gid) : std::string();
 }
 
-void check_mapped(const char* what, std::uint32_t id, const std::vector<oci::IdMapping>& mappings, bool full_map) {
+void check_mapped(const char* what, std::uint32_t id, const std::vector<oci::IdMapping>& mappings,
+                  const HostFacts& host) {
     if (is_mapped(id, mappings)) return;
     Error error(ErrorKind::unsupported,
                 std::string("run as ") + what + " " + std::to_string(id) + ": the user namespace does not map this id");
-    if (full_map) {
+    if (host.full_map) {
         error.with_remedy("widen the caller's range in /etc/subuid and /etc/subgid, or choose another user with -u");
     } else {
-        error.with_remedy(
-            "grant ids once: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER, or run as "
-            "root inside with -u 0");
+        error.with_remedy("get more ids: " + host.more_ids + "; or run as the one that is mapped, -u " +
+                          std::to_string(mappings.front().container_id));
     }
     throw error;
 }
@@ -205,8 +205,8 @@ bool is_mapped(std::uint32_t id, const std::vector<oci::IdMapping>& mappings) no
 ResolvedUser choose_user(Plan& plan) {
     ResolvedUser user = resolve_user(wanted_user(plan), plan.accounts);
     if (!plan.user_namespace()) return user;
-    check_mapped("uid", user.uid, plan.host.uid_mappings, plan.host.full_map);
-    check_mapped("gid", user.gid, plan.host.gid_mappings, plan.host.full_map);
+    check_mapped("uid", user.uid, plan.host.uid_mappings, plan.host);
+    check_mapped("gid", user.gid, plan.host.gid_mappings, plan.host);
     const std::size_t before = user.additional_gids.size();
     std::erase_if(user.additional_gids, [&](std::uint32_t gid) {
         // Without a full map the kernel denies setgroups altogether.

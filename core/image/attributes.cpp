@@ -96,6 +96,8 @@ std::vector<Owners::Range> Owners::read_map(const char* path) {
 Owners Owners::of_this_process() {
     Owners owners;
     owners.may_chown_ = has_capability(CAP_CHOWN);
+    // Root, but where the only id that is mapped is another one.
+    if (owners.may_chown_) owners.own_ = {::geteuid(), ::getegid()};
     owners.uids_ = read_map("/proc/self/uid_map");
     owners.gids_ = read_map("/proc/self/gid_map");
     return owners;
@@ -108,7 +110,7 @@ std::uint32_t Owners::uid(std::uint64_t wanted, bool& lost) const {
         }
     }
     if (wanted != 0) lost = true;
-    return 0;
+    return own_.first;
 }
 
 std::uint32_t Owners::gid(std::uint64_t wanted, bool& lost) const {
@@ -118,7 +120,7 @@ std::uint32_t Owners::gid(std::uint64_t wanted, bool& lost) const {
         }
     }
     if (wanted != 0) lost = true;
-    return 0;
+    return own_.second;
 }
 
 bool is_kept_xattr(std::string_view name) noexcept {
@@ -169,8 +171,11 @@ Attributes attributes_of(int fd, const struct stat& st, const std::string& shown
 
 void set_attributes(int fd, const Attributes& attributes, const Owners& owners, Losses& losses,
                     const std::string& shown) {
+    // What was lost is counted already. A directory that no archive names is root's, who may be nobody here.
+    bool known = false;
     // The owner first, for chown clears set-id bits and file capabilities; the times last.
-    if (owners.may_chown() && ::fchown(fd, attributes.uid, attributes.gid) != 0) throw_errno(errno, "chown ", shown);
+    if (owners.may_chown() && ::fchown(fd, owners.uid(attributes.uid, known), owners.gid(attributes.gid, known)) != 0)
+        throw_errno(errno, "chown ", shown);
     if (::fchmod(fd, attributes.mode) != 0) throw_errno(errno, "chmod ", shown);
     set_xattrs(fd, attributes, losses, shown);
     if (!attributes.keep_mtime) return;
@@ -180,8 +185,9 @@ void set_attributes(int fd, const Attributes& attributes, const Owners& owners, 
 
 void set_attributes_at(int directory, const std::string& name, bool symlink, const Attributes& attributes,
                        const Owners& owners, const std::string& shown) {
-    if (owners.may_chown() &&
-        ::fchownat(directory, name.c_str(), attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    bool known = false;
+    if (owners.may_chown() && ::fchownat(directory, name.c_str(), owners.uid(attributes.uid, known),
+                                         owners.gid(attributes.gid, known), AT_SYMLINK_NOFOLLOW) != 0) {
         throw_errno(errno, "chown ", shown);
     }
     if (!symlink) {

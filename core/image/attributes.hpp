@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/image/tar_reader.hpp"
@@ -29,7 +30,7 @@ class Owners {
 public:
     /// From /proc/self/uid_map, gid_map and the effective capabilities.
     static Owners of_this_process();
-    /// The id to use: the same one, or 0 (this process's own without rights) when it has no place here.
+    /// The id to use: the same one, or this process's own (root's, as a rule) when it has no place here.
     std::uint32_t uid(std::uint64_t wanted, bool& lost) const;
     std::uint32_t gid(std::uint64_t wanted, bool& lost) const;
     /// False: chown is of no use here, everything belongs to this process's user.
@@ -41,6 +42,7 @@ private:
     };
     static std::vector<Range> read_map(const char* path);
     bool may_chown_ = false;
+    std::pair<std::uint32_t, std::uint32_t> own_;  ///< who gets what is not mapped
     std::vector<Range> uids_, gids_;
 };
 

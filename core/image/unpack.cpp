@@ -99,7 +99,7 @@ UnpackedImage ensure_unpacked(Store& store, const ImageRecord& image, UnpackCont
             }
         };
         if (context.maps && !context.maps->full && !context.maps->why_not_full.empty()) {
-            log(LogLevel::debug, context.maps->why_not_full);
+            log(LogLevel::debug, context.maps->why_not_full + "; " + context.maps->remedy);
         }
         run_worker(context, "unpack", {{"directory", directory}, {"blobs", paths.blobs()}, {"layers", layers}}, handles,
                    on_event, cancel);

@@ -40,8 +40,9 @@ void enter_worker_rights(const nlohmann::json& plan) {
         if (::setns(worker_handle::user_namespace, CLONE_NEWUSER) != 0) throw_errno(errno, "enter the user namespace");
         // Denied in a namespace of a single id; the groups left are then the caller's own.
         if (::setgroups(0, nullptr) != 0 && errno != EPERM) throw_errno(errno, "setgroups");
-        if (::setresgid(0, 0, 0) != 0) throw_errno(errno, "setresgid");
-        if (::setresuid(0, 0, 0) != 0) throw_errno(errno, "setresuid");
+        // EINVAL: nobody is 0 in here (`--userns keep-id` without ranges); all rights are held by the one id too.
+        if (::setresgid(0, 0, 0) != 0 && errno != EINVAL) throw_errno(errno, "setresgid");
+        if (::setresuid(0, 0, 0) != 0 && errno != EINVAL) throw_errno(errno, "setresuid");
     }
     // The change of rights cleared these two; /proc/self must be this process's own again for chmod by descriptor.
     if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) throw_errno(errno, "prctl PR_SET_DUMPABLE");

@@ -29,6 +29,9 @@ std::vector<IdRange> grants_in(const char* path, const std::string& user, std::u
     return file ? parse_subid(read_all(file, path), user, id) : std::vector<IdRange>();
 }
 
+/// Once set, by a service manager or a sandbox, it holds for all that this process starts.
+bool has_no_new_privs() { return ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1; }
+
 /// Runs newuidmap or newgidmap for `pid`; its own words go into the error.
 void run_helper(const std::string& helper, pid_t pid, const std::vector<IdMapping>& maps) {
     std::vector<std::string> words{helper, std::to_string(pid)};
@@ -60,8 +63,10 @@ void run_helper(const std::string& helper, pid_t pid, const std::vector<IdMappin
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
     throw Error(ErrorKind::denied, helper + " for process " + std::to_string(pid) + ": " +
                                        std::string(trim(words_said.empty() ? "failed" : words_said)))
-        .with_remedy("check the caller's lines in /etc/subuid and /etc/subgid, and that " + helper +
-                     " is setuid root or has its file capability");
+        .with_remedy(has_no_new_privs() ? "no_new_privs is set for this process, so " + helper +
+                                              " has no rights of its own: start from a session without it"
+                                        : "check the caller's lines in /etc/subuid and /etc/subgid, and that " +
+                                              helper + " is setuid root or has its file capability");
 }
 
 void write_map_file(pid_t pid, const char* name, const std::string& text) {
@@ -83,43 +88,12 @@ std::uint64_t fnv1a(std::uint64_t hash, std::string_view text) {
 
 }  // namespace
 
-std::string user_name(uid_t uid) {
-    const UniqueFd file = open_if_exists("/etc/passwd", O_RDONLY);
-    if (!file) return {};
-    const std::string text = read_all(file, "/etc/passwd");
-    for (const auto line : split(text, '\n')) {
-        const auto fields = split(line, ':');
-        if (fields.size() >= 4 && parse_u64(fields[2]) == uid) return std::string(fields[0]);
-    }
-    return {};
-}
-
 std::string IdMaps::fingerprint() const {
     // Not a secret and not a check, only a name: two maps of one user never meet in 64 bits.
     std::uint64_t hash = fnv1a(fnv1a(0xcbf29ce484222325ULL, map_text(uids)), "|" + map_text(gids));
     std::string hex;
     for (int i = 0; i < 16; ++i, hash <<= 4U) hex += "0123456789abcdef"[hash >> 60U];
     return hex;
-}
-
-std::vector<IdRange> parse_subid(const std::string& text, const std::string& user, std::uint32_t id) {
-    std::vector<IdRange> ranges;
-    for (const auto line : split(text, '\n')) {
-        const auto fields = split(trim(line), ':');
-        if (fields.size() != 3) continue;
-        const bool ours = (!user.empty() && fields[0] == user) || parse_u64(fields[0]) == id;
-        const auto first = parse_u64(fields[1]);
-        const auto count = parse_u64(fields[2]);
-        if (!ours || !first || !count || *count == 0) continue;
-        if (*first > std::numeric_limits<std::uint32_t>::max() ||
-            *count > std::numeric_limits<std::uint32_t>::max() - *first) {
-            continue;
-        }
-        // Root's id or the caller's own inside a grant would map one id twice, or hand out more than a grant may.
-        if (*first == 0 || (id >= *first && id - *first < *count)) continue;
-        ranges.push_back({static_cast<std::uint32_t>(*first), static_cast<std::uint32_t>(*count)});
-    }
-    return ranges;
 }
 
 std::vector<IdMapping> build_map(std::uint32_t own_id, const std::vector<IdRange>& grants, bool keep_id) {
@@ -171,12 +145,17 @@ IdMaps caller_id_maps(bool keep_id, MapWriter writer) {
     IdMaps maps;
     const std::string shown = user.empty() ? std::to_string(uid) : user;
     if (uids.empty() || gids.empty()) {
-        maps.why_not_full = std::string(uids.empty() ? "/etc/subuid" : "/etc/subgid") + " grants no ids to " + shown +
-                            "; `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + shown +
-                            "` does (take a range that nobody else has)";
+        maps.why_not_full = std::string(uids.empty() ? "/etc/subuid" : "/etc/subgid") + " grants no ids to " + shown;
+        maps.remedy = subid_command(shown);
+        if (maps.remedy.empty()) maps.remedy = "no range of ids is left above those of /etc/subuid and /etc/subgid";
     } else if (writer == MapWriter::helpers &&
                (find_id_map_helper("newuidmap").empty() || find_id_map_helper("newgidmap").empty())) {
-        maps.why_not_full = "newuidmap and newgidmap are not installed; `sudo apt-get install uidmap` does it";
+        maps.why_not_full = "newuidmap and newgidmap are not installed";
+        maps.remedy = "sudo apt-get install uidmap";
+    } else if (writer == MapWriter::helpers && has_no_new_privs()) {
+        maps.why_not_full =
+            "no_new_privs is set for this process, so newuidmap and newgidmap have no rights of their own";
+        maps.remedy = "start from a session without no_new_privs (NoNewPrivileges=no of a service of systemd)";
     } else {
         maps.full = true;
     }

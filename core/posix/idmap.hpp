@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/posix/subids.hpp"
 #include "core/posix/unique_fd.hpp"
 
 namespace locald::posix {
@@ -20,12 +21,14 @@ struct IdMapping {
 };
 
 /// The maps of one user namespace. `full` is false when only the caller's own id is mapped, because there is no grant
-/// in /etc/subuid and /etc/subgid or no newuidmap to write it: every other owner is then lost and setgroups is denied.
+/// in /etc/subuid and /etc/subgid or no newuidmap that could write it: every other owner is then lost and setgroups is
+/// denied.
 struct IdMaps {
     std::vector<IdMapping> uids;
     std::vector<IdMapping> gids;
     bool full = false;
-    std::string why_not_full;  ///< one sentence with its remedy when `full` is false
+    std::string why_not_full;  ///< one sentence when `full` is false
+    std::string remedy;        ///< for that: a command, or a sentence
 
     /// A short name for the maps, the same for equal maps: part of a directory name, [0-9a-f]{16}.
     std::string fingerprint() const;
@@ -38,18 +41,6 @@ enum class MapWriter { helpers, setuid_shim };
 /// The maps an ordinary caller gets: his own id becomes 0, his grants of /etc/subuid and /etc/subgid follow from 1 in
 /// file order. With `keep_id` his own ids stay the same inside (RFC 0052) and the grants fill the ids around them.
 IdMaps caller_id_maps(bool keep_id = false, MapWriter writer = MapWriter::helpers);
-
-/// The name of a user by the text of /etc/passwd, without NSS (a static program must not load its modules); empty when
-/// unknown.
-std::string user_name(uid_t uid);
-
-/// The grants of one user in the text of /etc/subuid or /etc/subgid, in file order. Lines are matched by name and by
-/// number; lines of another form are passed over. @see subuid(5)
-struct IdRange {
-    std::uint32_t first = 0;
-    std::uint32_t count = 0;
-};
-std::vector<IdRange> parse_subid(const std::string& text, const std::string& user, std::uint32_t id);
 
 /// The two maps built from own id and grants, as caller_id_maps does it for the real files.
 std::vector<IdMapping> build_map(std::uint32_t own_id, const std::vector<IdRange>& grants, bool keep_id);

@@ -150,9 +150,10 @@ Cgroup Cgroup::create(const oci::Spec& spec, const std::vector<std::string>& pla
     Cgroup cgroup;
     cgroup.warnings_ = std::move(wish.warnings);
     if (planned.empty()) {
-        cgroup.warnings_.push_back(
-            "the container has no cgroup of its own: " + why_nowhere(host, spec) +
-            (wish.devices.empty() || !is_host_root() ? "" : "; its device rules have no effect"));
+        cgroup.warnings_.push_back("the container has no cgroup of its own: " + why_nowhere(host, spec) +
+                                   (!is_host_root()        ? "; `sudo locald admin setup` gives users their own"
+                                    : wish.devices.empty() ? ""
+                                                           : "; its device rules have no effect"));
         return cgroup;
     }
     const auto owner = host.layout() == CgroupLayout::v2 ? cgroup_owner(spec) : std::nullopt;

@@ -8,7 +8,9 @@
 namespace locald::shim {
 
 inline constexpr const char* remedy_for_cgroup_rights =
-    "leave the limit out, run as root, or start from a session whose cgroup is delegated (systemd: Delegate=yes)";
+    "`sudo locald admin setup` gives the users of a host cgroups of their own; else leave the limit out, run as root, "
+    "or "
+    "start from a session whose cgroup is delegated (systemd: Delegate=yes)";
 
 /// The names in a relative path.
 std::vector<std::string> path_components(const std::string& relative);

@@ -37,6 +37,13 @@ class Doctor(InstalledCase):
         self.assert_rootless("note", "none is installed", "sudo locald admin setup")
         self.assertEqual(self.doctor()["cgroup.root_ready"][2], "sudo locald admin setup")
 
+    def test_a_refused_limit_names_the_same_remedy(self):
+        done = self.as_user("container", "run", "--rm", "--memory", "64m", "locald/hello")
+        self.assertEqual(done.code, 125, done)
+        self.assertIn("`sudo locald admin setup` gives the users of a host cgroups of their own", done.errors)
+        done = self.as_user("container", "run", "--rm", "locald/hello")
+        self.assertRegex(done.errors, "warning: the container has no cgroup of its own: .*; `sudo locald admin setup` gives users their own")
+
     def test_one_of_another_build(self):
         self.assert_ok(self.setup())
         self.build_another()
@@ -68,6 +75,47 @@ class Doctor(InstalledCase):
     def test_no_new_privileges(self):
         self.assert_ok(self.setup())
         self.assert_rootless("note", "no_new_privs is set", options="--clear-groups --no-new-privs")
+
+    def test_ranges_that_newuidmap_cannot_write_without_new_privileges(self):
+        seen = "umount /usr/bin/newuidmap /usr/bin/newgidmap"
+        self.assertEqual(self.doctor(before=seen)["ids.range"][0], "ok")
+        found = self.doctor(before=seen, options="--clear-groups --no-new-privs")["ids.range"]
+        self.assertEqual(found[0], "warning", found)
+        self.assertIn("no_new_privs is set", found[1])
+        done = self.as_user("container", "run", "--rm", "locald/hello", before=seen, options="--clear-groups --no-new-privs")
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("no_new_privs is set", done.errors)
+
+    def test_a_user_without_ranges_is_offered_one_that_nobody_has(self):
+        name = self.who.name
+        without = f"sed -i '/^{name}:/d' /etc/subuid /etc/subgid; echo mary:100000:65536 >>/etc/subuid; echo mary:700000000:65536 >>/etc/subgid"
+        done = self.as_user("doctor", "--json", before=without)
+        found = json.loads(done.text)
+        commands = [fix["commands"] for fix in found["fixes"] if fix["key"] == "ids.range"]
+        self.assertEqual(len(commands), 1, found)
+        self.assertEqual(commands[0], [f"sudo usermod --add-subuids 700121088-700186623 --add-subgids 700121088-700186623 {name}"])
+        done = self.as_user("container", "run", "--rm", "locald/hello", before=without)
+        self.assertIn(commands[0][0], done.errors)
+        done = self.as_user("container", "run", "--rm", "--user", "5", "locald/hello", before=without)
+        self.assertIn(commands[0][0], done.errors)
+        done = self.as_user("container", "run", "--rm", "--userns", "keep-id", "locald/hello", before=without)
+        self.assertEqual(done.code, 0, done)
+        self.assertIn(f"{self.who.uid} is {self.who.uid} outside", done.text)
+
+    def test_a_range_that_another_user_has_too(self):
+        self.assert_ok(self.setup())
+        self.assertNotIn("ids.shared", self.doctor())
+        first, count = self.who.ranges()[0]
+        both = f"echo mary:{first + count - 1}:9 >>/etc/subuid"
+        severity, text, remedy = self.doctor(before=both)["ids.shared"]
+        self.assertEqual(severity, "warning")
+        self.assertIn(f"/etc/subuid: {self.who.name} and mary have the ids {first + count - 1} to {first + count - 1}: ", text)
+        self.assertIn("usermod --add-subuids", remedy)
+        one = f"echo {self.who.name}:900000000:5 >>/etc/subgid; echo {self.who.uid}:900000000:5 >>/etc/subgid"  # by name and by number
+        done = self.host("$L admin status --prefix $P", before=f"{one}; echo mary:800000000:9 >>/etc/subgid; echo john:800000008:9 >>/etc/subgid; {both}")
+        self.assertRegex(done.text, "note +ids.shared: /etc/subgid: .*mary and john have the ids 800000008 to 800000008")
+        self.assertNotIn("900000000", done.text)
+        self.assertRegex(done.text, f"note +ids.shared: /etc/subuid: .*{self.who.name} and mary have the ids")
 
     def test_a_setuid_file_that_its_user_can_exchange(self):
         beside = self.bin / "locald-shim"

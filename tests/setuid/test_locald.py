@@ -78,4 +78,8 @@ class WithoutGrants(Locald):
         self.assertEqual(done.code, 0, done)
         self.assertIn("0 is", done.text)
 
-    test_keep_id_is_the_same_as_without_the_bit = None
+    def test_keep_id_is_the_same_as_without_the_bit(self):
+        done = self.locald("container", "run", "--rm", "--userns", "keep-id", "locald/hello")
+        self.assertEqual(done.code, 0, done)
+        self.assertIn(f"{self.who.uid} is {self.who.uid} outside", done.text)
+        self.assertEqual(self.locald("image", "rm", "locald/hello").code, 0)

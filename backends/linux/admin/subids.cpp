@@ -19,8 +19,6 @@ namespace locald::backends::admin {
 
 namespace {
 
-constexpr std::uint64_t ids = 65536;
-
 /// The lock of shadow's own programs (usermod, useradd): a file with our pid in it, linked to `<path>.lock`.
 class ShadowLock {
 public:
@@ -62,22 +60,22 @@ void append_line(const std::string& path, const std::string& line) {
 
 }  // namespace
 
-std::uint64_t first_free_subid(const std::string& subuid, const std::string& subgid) {
-    std::uint64_t end = 100000;  // SUB_UID_MIN of login.defs
-    for (const auto* text : {&subuid, &subgid}) {
-        for (const auto line : split(*text, '\n')) {
-            const auto fields = split(line, ':');
-            if (fields.size() != 3) continue;
-            const auto first = parse_u64(fields[1]);
-            const auto count = parse_u64(fields[2]);
-            if (first && count && *count <= UINT32_MAX && *first <= UINT32_MAX) end = std::max(end, *first + *count);
-        }
-    }
-    return (end + ids - 1) / ids * ids;
-}
-
 bool is_local_user(const std::string& passwd, const std::string& name) {
     return ("\n" + passwd).find("\n" + name + ":") != std::string::npos;
+}
+
+void tell_shared_ranges(const Work& work) {
+    for (const char* path : {"/etc/subuid", "/etc/subgid"}) {
+        std::string words;
+        for (const auto& overlap : posix::subid_overlaps_in(path)) words += (words.empty() ? "" : ", ") + overlap.str();
+        constexpr std::size_t enough = 500;
+        if (words.size() > enough) words = words.substr(0, words.rfind(',', enough)) + ", and more";
+        if (words.empty()) continue;
+        work.note("ids.shared",
+                  std::string(path) + ": " + words + ": containers of either can change the other's files",
+                  "give one of them a range of his own, as `" + posix::subid_command("USER") +
+                      "`, and take the shared line out");
+    }
 }
 
 void see_to_subids(const Work& work) {
@@ -88,16 +86,18 @@ void see_to_subids(const Work& work) {
     if (is_local_user(read_root_file("/etc/passwd").value_or(""), name)) return;
     const std::string subuid = read_root_file("/etc/subuid").value_or("");
     const std::string subgid = read_root_file("/etc/subgid").value_or("");
-    const std::uint64_t first = first_free_subid(subuid, subgid);
-    const std::string line = std::to_string(*uid) + ":" + std::to_string(first) + ":" + std::to_string(ids);
+    const auto range = posix::free_subid_range(subuid, subgid, read_root_file("/etc/login.defs").value_or(""));
+    const std::string line =
+        range ? std::to_string(*uid) + ":" + std::to_string(range->first) + ":" + std::to_string(range->count)
+              : std::string();
     for (const auto& [path, text] : {std::pair("/etc/subuid", &subuid), std::pair("/etc/subgid", &subgid)}) {
         // By number alone: the shim reads /etc/passwd, which has no name for this one.
         const bool there = !posix::parse_subid(*text, "", static_cast<std::uint32_t>(*uid)).empty();
         if (there) {
             work.see_to("ids.subids", true, {std::string(path) + " has a range of user " + std::to_string(*uid), {}},
                         {}, {});
-        } else if (first + ids > UINT32_MAX) {
-            work.note("ids.subids", std::string(path) + " has no room for another range of 65536 ids");
+        } else if (!range) {
+            work.note("ids.subids", std::string(path) + " has no room for another range of ids");
         } else if (!work.options().write_subids) {
             work.note("ids.subids",
                       "user " + std::to_string(*uid) + " is not in /etc/passwd, and " + path +

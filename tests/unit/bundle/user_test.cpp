@@ -122,7 +122,8 @@ TEST(ChooseUser, RefusesIdsThatTheNamespaceDoesNotMap) {
 TEST(ChooseUser, SaysHowToGetMoreIdsThanOne) {
     Build build;
     build.single().options.user = "1";
-    EXPECT_THAT(error_of([&] { build.run(); }).remedy(), HasSubstr("usermod --add-subuids"));
+    build.host.more_ids = "sudo usermod --add-subuids 196608-262143 bob";
+    EXPECT_THAT(error_of([&] { build.run(); }).remedy(), HasSubstr(build.host.more_ids + "; or run as"));
 }
 
 TEST(ChooseUser, LeavesOutGroupsThatCannotBeSet) {

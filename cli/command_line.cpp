@@ -1,7 +1,9 @@
 #include "cli/command_line.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <utility>
 
 #include "cli/help.hpp"
 #include "core/base/error.hpp"
@@ -63,9 +65,30 @@ private:
             is_group = is_group || command.path.starts_with(path + " ");
         }
         if (line_.command == nullptr && !is_group) {
-            throw Error(ErrorKind::invalid, "unknown command " + json_quote(path));
+            throw_unknown(path);
         }
         prefix_ = path;
+    }
+
+    /// docker's commands stand alone; here they stand behind what they are about.
+    [[noreturn]] void throw_unknown(const std::string& path) const {
+        std::string here;
+        const auto take = [&](std::string_view wanted) {
+            here.append(here.empty() ? "there is `locald " : ", `locald ").append(wanted).append("`");
+        };
+        constexpr std::array docker_words = {
+            std::pair("ps", "container ls"),          std::pair("images", "image ls"),   std::pair("rmi", "image rm"),
+            std::pair("load", "image import"),        std::pair("save", "image export"), std::pair("info", "doctor"),
+            std::pair("container ps", "container ls")};
+        for (const auto& command : commands_) {
+            const bool is_words = std::any_of(docker_words.begin(), docker_words.end(), [&](const auto& pair) {
+                return path == pair.first && command.path == pair.second;
+            });
+            if (is_words || command.path.ends_with(" " + path)) take(command.path);
+        }
+        Error error(ErrorKind::invalid, "unknown command " + json_quote(path));
+        if (!here.empty()) error.with_remedy(here);
+        throw error;
     }
 
     FlagKind known_kind(const std::string& name) const {

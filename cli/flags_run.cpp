@@ -62,6 +62,17 @@ void RunFlags::add_to(FlagSet& flags) {
     flags.refuse("--gpus", "devices of the host cannot be given to a container");
     flags.refuse("--link", network);
     flags.refuse("--volumes-from", "name the directories by -v");
+    flags.refuse("-l,--label", "containers have no labels; --name gives one a name");
+    flags.refuse("--label-file", "containers have no labels; --name gives one a name");
+    flags.refuse("--log-driver", "there are no log drivers; a service manager or your shell keeps the output");
+    flags.refuse("--log-opt", "there are no log drivers; a service manager or your shell keeps the output");
+    flags.refuse("--sysctl", "containers have the kernel's defaults in their own namespaces and the host's elsewhere");
+    flags.refuse("--cgroup-parent",
+                 "a container's cgroup is locald/user-<uid>/<id>; --memory, --cpus and --pids-limit limit it");
+    const std::string maps =
+        "an ordinary user's ids come from /etc/subuid and /etc/subgid; --userns keep-id keeps his own";
+    flags.refuse("--uidmap", maps);
+    flags.refuse("--gidmap", maps);
 }
 
 void RunFlags::take_source(bundle::Source& source, const std::string& operand, const Caller& caller) const {

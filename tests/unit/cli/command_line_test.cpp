@@ -37,7 +37,8 @@ public:
     int run(const Globals&, std::vector<std::string>) override { return 0; }
 };
 
-constexpr std::array commands{Command{"box run", "Runs", "IMAGE [COMMAND...]", 1, 100, true, "", "", make_body<Probe>},
+constexpr std::array commands{Command{"image ls", "Lists", "", 0, 0, false, "", "", make_body<Probe>},
+                              Command{"box run", "Runs", "IMAGE [COMMAND...]", 1, 100, true, "", "", make_body<Probe>},
                               Command{"box ls", "Lists", "", 0, 0, false, "", "", make_body<Probe>},
                               Command{"copy", "Copies", "FROM TO", 2, 2, false, "", "", make_body<Probe>}};
 
@@ -128,6 +129,11 @@ TEST(CommandLine, SaysWhatIsWrongAndWhereToRead) {
     EXPECT_THAT(error_of({"nothing"}), HasSubstr("unknown command \"nothing\""));
     EXPECT_THAT(error_of({"box"}), HasSubstr("see `locald box --help`"));
     EXPECT_THAT(error_of({"box", "nothing"}), HasSubstr("unknown command \"box nothing\""));
+    EXPECT_THAT(error_of({"run", "image"}), HasSubstr("unknown command \"run\"; there is `locald box run`"));
+    EXPECT_THAT(error_of({"ls"}), HasSubstr("there is `locald image ls`, `locald box ls`"));
+    EXPECT_THAT(error_of({"images"}), HasSubstr("there is `locald image ls`"));
+    EXPECT_THAT(error_of({"ps"}), HasSubstr("see `locald --help`"));  // no command of that meaning here
+    EXPECT_THAT(error_of({"box", "opy"}), HasSubstr("see `locald"));
     EXPECT_THAT(error_of({"box", "run"}), HasSubstr("missing operand"));
     EXPECT_THAT(error_of({"box", "ls", "x"}), HasSubstr("too many operands: \"x\""));
     EXPECT_THAT(error_of({"box", "run", "--nothing", "x"}), HasSubstr("unknown flag --nothing"));

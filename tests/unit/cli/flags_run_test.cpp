@@ -180,6 +180,11 @@ TEST(RunFlags, RefuseWhatThereIsNot) {
     EXPECT_THAT(error_of({"-P", "alpine"}), HasSubstr("ports it opens are host ports"));
     EXPECT_THAT(error_of({"--restart", "always", "alpine"}), HasSubstr("service manager"));
     EXPECT_THAT(error_of({"--privileged", "alpine"}), HasSubstr("--cap-add"));
+    EXPECT_THAT(error_of({"-l", "a=b", "alpine"}), HasSubstr("--label is not available"));
+    for (const char* name : {"--log-driver", "--log-opt", "--sysctl", "--cgroup-parent", "--uidmap", "--gidmap"}) {
+        EXPECT_THAT(error_of({std::string(name) + "=x", "alpine"}),
+                    HasSubstr(std::string(name) + " is not available; "));
+    }
 }
 
 TEST(RunFlags, NameTheFlagThatIsWrong) {

@@ -25,15 +25,17 @@ std::string setup_json(const std::vector<runtime::SetupStep>& steps) {
     json["items"] = nlohmann::ordered_json::array();
     for (const auto& step : steps) {
         json["items"].push_back({{"id", step.id}, {"state", to_string(step.state)}, {"what", step.what}});
-        const bool is_to_type = step.state == State::note || step.state == State::missing;
+        const bool is_to_type = step.state != State::done && step.state != State::would && step.state != State::good;
         if (!step.undo.empty()) json["items"].back()[is_to_type ? "type" : "undo"] = step.undo;
     }
     return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 int setup_exit_code(const std::vector<runtime::SetupStep>& steps) noexcept {
-    return std::any_of(steps.begin(), steps.end(), [](const auto& step) { return step.state == State::missing; }) ? 1
-                                                                                                                  : 0;
+    const bool bad = std::any_of(steps.begin(), steps.end(), [](const auto& step) {
+        return step.state == State::missing || step.state == State::wrong;
+    });
+    return bad ? 1 : 0;
 }
 
 }  // namespace locald::cli

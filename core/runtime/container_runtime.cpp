@@ -28,6 +28,8 @@ std::string_view to_string(SetupStep::State state) noexcept {
             return "would";
         case SetupStep::State::missing:
             return "missing";
+        case SetupStep::State::wrong:
+            return "wrong";
         case SetupStep::State::note:
             break;
     }

@@ -22,6 +22,7 @@ struct SetupStep {
         done,     ///< it was changed now
         would,    ///< it would be changed (a dry run)
         missing,  ///< it is not as it should be (status)
+        wrong,    ///< it is not as it should be, and not setup's to change: somebody has to see to it by hand
         note      ///< for people to know or to do: nothing that setup does
     };
     std::string id;  ///< stable: `shim.installed`, `cgroup.tree`, …

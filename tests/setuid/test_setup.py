@@ -213,7 +213,7 @@ class Groups(SetupCase):
     def test_others_are_told_that_they_may_not_look(self):
         self.assert_ok(self.setup("--group", "shadow"))
         done = self.who.run([self.bin / "locald", "admin", "status", "--prefix", self.prefix])
-        self.assertRegex(done.text, "note +shim.installed: this user may not look: .*Permission denied\n +sudo locald admin status")
+        self.assertRegex(done.text, "note +shim.installed: this user may not look at .*/locald-shim: open locald-shim: Permission denied\n +sudo locald admin status")
 
     def test_the_group_stays_when_setup_runs_again_without_it(self):
         self.assert_ok(self.setup("--group", "shadow"))
@@ -255,6 +255,9 @@ class Groups(SetupCase):
         self.assert_ok(self.setup("--group", "shadow"))
         self.assertEqual(stat.S_IMODE(self.stable.stat().st_mode), 0o4750)
         self.assertEqual(stat.S_IMODE((self.dir / "kept").stat().st_mode), 0o755)
+
+    def test_a_group_without_a_name_is_refused(self):
+        self.assert_refused_without_a_trace(self.setup("--group", "''"), "the name of the group is empty")
 
     def test_a_group_that_is_not_there_is_refused(self):
         self.assert_refused_without_a_trace(self.setup("--group", "no-such-group"), "no group \"no-such-group\"", "groupadd")

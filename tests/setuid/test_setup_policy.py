@@ -20,7 +20,11 @@ class Policy(SetupCase):
         self.assertNotIn("\nshim.conf", text)
         self.assertRegex(self.assert_ok(self.setup(before=self.conf("containers = 7\\n"))), "of one user together: 7 containers")
         # It installs beside a policy that refuses everybody, and says so.
-        self.assertRegex(self.assert_ok(self.setup(before=self.conf("containers\\n"))), "every start is refused: .*line 1: expected KEY = VALUE")
+        self.assertRegex(self.assert_ok((done := self.setup(before=self.conf("containers\\n")))), "wrong +shim.policy: every start of ordinary users is refused: .*line 1: expected KEY = VALUE")
+        self.assertNotIn("All is as it should be", done.text)
+        for words in ("", "--dry-run"):
+            done = self.host(f"$L admin setup --prefix $P >/dev/null; $L admin setup --prefix $P {words}", before=self.conf("containers\\n"))
+            self.assertTrue(self.assert_ok(done).endswith("What is marked `wrong` is not setup's to change: root has to see to it by hand.\n"), done)
 
     def test_status_shows_it_and_a_fault_in_it_is_an_error(self):
         self.assert_ok(self.setup())
@@ -35,5 +39,5 @@ class Policy(SetupCase):
                                   ("pids = 9\\n", "; cd /etc; mv locald x; ln -s x locald; cd /", "directory of root's alone, and no link")):
             with self.subTest(text):
                 code, state, what = self.status(self.conf(text) + more)
-                self.assertEqual((code, state), (1, "missing"), what)
+                self.assertEqual((code, state), (1, "wrong"), what)
                 self.assertRegex(what, words)

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "backends/linux/admin/installations.hpp"
 #include "backends/linux/admin/root_command.hpp"
 #include "backends/linux/admin/root_files.hpp"
 #include "core/base/error.hpp"
@@ -87,7 +88,12 @@ void see_to_apparmor(const Work& work) {
 }
 
 void remove_apparmor(const Work& work) {
-    if (!read_root_file(apparmor_file)) return;
+    const auto found = read_root_file(apparmor_file);
+    if (!found) return;
+    if (found != apparmor_profile(work.base()) && !other_installations(work).empty()) {
+        work.note("lsm.apparmor", std::string(apparmor_file) + " is for a shim in another place: it stays");
+        return;
+    }
     work.see_away("lsm.apparmor", false, apparmor_file, {}, [] {
         const std::string parser = find_root_program("apparmor_parser");
         // One that was never loaded is no reason to keep the file.

@@ -281,7 +281,7 @@ void make_base(const Work& work) {
 void see_to_shim(const Work& work, const ShimSource& source, const std::string& needs_group) {
     const std::string base_path = work.base();
     const std::string version_dir = std::string(version) + "-" + source.short_digest;
-    in_step("install " + base_path + "/" + shim_name, [&] {
+    in_step((work.looks() ? "look at " : "install ") + base_path + "/" + shim_name, [&] {
         const auto base = open_root_directory(base_path, false);
         check_mount(base.fd, base_path);
         std::string group = work.options().group;

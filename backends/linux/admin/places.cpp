@@ -1,7 +1,9 @@
 #include "backends/linux/admin/places.hpp"
 
 #include <dirent.h>
+#include <grp.h>
 #include <linux/magic.h>
+#include <pwd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -19,6 +21,7 @@
 #include "backends/linux/admin/subtrees.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
+#include "core/host/directories.hpp"
 #include "core/posix/fs.hpp"
 #include "core/posix/syscalls.hpp"
 
@@ -28,6 +31,7 @@ namespace {
 
 constexpr const char* states = "/run/locald";
 constexpr const char* made_by_setup = "trusted.locald.setup";
+constexpr const char* made_before = "trusted.locald.before";
 constexpr std::array controllers = {"memory", "pids", "cpu", "io", "cpuset", "hugetlb"};
 
 struct DirCloser {
@@ -85,12 +89,32 @@ std::string joined(const std::vector<std::string>& words) {
     return text;
 }
 
-/// Whether `remove` may take this tree: one of version 1 is the shim's own (shim/start/subtree.c makes it where a user
-/// starts something), one of version 2 has setup's mark.
-bool is_setups(const std::string& tree) {
+bool is_version_1(const std::string& path) {
     struct statfs fs {};
-    if (::statfs(tree.c_str(), &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC) return true;
+    return ::statfs(path.c_str(), &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC;
+}
+
+/// Whether `remove` may take this tree: one of version 1 is the shim's own (shim/start/subtree.c makes it where a user
+/// starts something) unless the first setup found it there, one of version 2 has setup's mark.
+bool is_setups(const std::string& tree) {
+    if (is_version_1(tree)) return ::lgetxattr(tree.c_str(), made_before, nullptr, 0) < 0;
     return ::lgetxattr(tree.c_str(), made_by_setup, nullptr, 0) >= 0;
+}
+
+/// True for a user of the group, by his entry or by the group's.
+bool is_member(uid_t uid, const std::string& group) {
+    const auto* wanted = ::getgrnam(group.c_str());
+    const auto number = parse_u64(group);  // a group that has lost its name
+    if (wanted == nullptr && !number) return true;
+    const gid_t gid = wanted != nullptr ? wanted->gr_gid : static_cast<gid_t>(*number);
+    const passwd* user = ::getpwuid(uid);
+    if (user == nullptr) return false;
+    constexpr int most = 65536;  // NGROUPS_MAX
+    std::vector<gid_t> groups(most);
+    int count = most;
+    if (::getgrouplist(user->pw_name, user->pw_gid, groups.data(), &count) < 0) return true;  // too many to tell
+    groups.resize(static_cast<std::size_t>(count));
+    return std::find(groups.begin(), groups.end(), gid) != groups.end();
 }
 
 /// Every hierarchy in which the shim makes `locald` (shim/start/subtree.c).
@@ -102,6 +126,15 @@ std::vector<std::string> trees() {
         if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) found.push_back(path);
     }
     return found;
+}
+
+/// The controllers of version 1 that the shim uses for a user's containers, where they are mounted.
+std::string controllers_of_version_1() {
+    std::vector<std::string> found;
+    for (const char* name : {"memory", "pids", "cpu", "freezer"}) {
+        if (is_version_1(std::string("/sys/fs/cgroup/") + name)) found.emplace_back(name);
+    }
+    return joined(found);
 }
 
 bool is_states_mount() {
@@ -140,9 +173,15 @@ bool has_states() {
 void see_to_cgroups(const Work& work, const std::optional<SharedLimits>& limits) {
     const std::string mount = cgroup2_mount();
     if (mount.empty()) {
-        work.note("cgroup.tree", "cgroups are version 1 or not mounted here: the shim makes what it needs itself");
+        const std::string had = controllers_of_version_1();
+        work.note("cgroup.tree", had.empty() ? "no cgroups are mounted on /sys/fs/cgroup: limits are refused"
+                                             : "cgroups are version 1: the shim makes what it needs itself, with the "
+                                               "controllers " +
+                                                   had);
         return;
     }
+    const std::string old = controllers_of_version_1();
+    const std::string and_old = old.empty() ? std::string() : "; of version 1, which the shim uses itself: " + old;
     const std::string tree = mount + "/locald";
     const auto looked = open_root_directory(tree, false);
     work.see_to("cgroup.tree", looked.exists,
@@ -157,15 +196,18 @@ void see_to_cgroups(const Work& work, const std::optional<SharedLimits>& limits)
     std::copy_if(controllers.begin(), controllers.end(), std::back_inserter(wanted),
                  [&](const auto* name) { return has_word(available, name); });
     if (wanted.empty()) {
-        work.note("cgroup.controllers", "version 2 has no controller here: limits go through those of version 1");
+        work.note("cgroup.controllers", old.empty() ? std::string("there is no controller here: limits are refused")
+                                                    : "version 2 has no controller here: limits go through those of "
+                                                      "version 1: " +
+                                                          old);
         return;
     }
     std::string failed;
     std::string unlimited;
     const auto lacking = not_enabled(tree, wanted);
     work.see_to("cgroup.controllers", lacking.empty(),
-                {"the containers of users have the controllers " + joined(wanted),
-                 "the containers of users lack the controllers " + joined(lacking)},
+                {"the containers of users have the controllers " + joined(wanted) + and_old,
+                 "the containers of users lack the controllers " + joined(lacking) + and_old},
                 "sudo locald admin remove", [&] {
                     enable(mount, wanted, failed);
                     enable(tree, wanted, failed);
@@ -176,7 +218,45 @@ void see_to_cgroups(const Work& work, const std::optional<SharedLimits>& limits)
         work.note("cgroup.users", "these keep no limit until their users' next start: " + unlimited);
     if (!failed.empty()) work.note("cgroup.controllers", "these controllers cannot be had: " + failed);
     work.note("cgroup.tree", "this lasts until the host starts anew: an init that is not systemd has to repeat it",
-              "locald admin setup   # from a start script of root's");
+              host::own_executable() + " --quiet admin setup   # from a start script of root's");
+}
+
+void mark_others_cgroups() {
+    for (const auto& tree : trees()) {
+        if (is_version_1(tree)) static_cast<void>(::lsetxattr(tree.c_str(), made_before, "1", 1, 0));
+    }
+}
+
+void see_to_former_users(const Work& work, const std::string& group) {
+    if (group.empty()) return;
+    auto places = trees();
+    places.emplace_back("/sys/fs/cgroup/system.slice/locald.service");
+    std::vector<std::string> left;
+    std::string users;
+    for (const auto& tree : places) {
+        const std::string above = tree + "/";
+        for (const auto& name : directories_in(tree)) {
+            const std::string mark = "user-";
+            const auto uid = name.starts_with(mark) ? parse_u64(name.substr(mark.size())) : std::nullopt;
+            if (!uid || *uid == 0 || *uid > UINT32_MAX || is_member(static_cast<uid_t>(*uid), group)) continue;
+            if (!is_without_processes(above + name)) {
+                work.note(
+                    "cgroup.users",
+                    above + name + " stays its user's, who is not in the group " + group + ", while his containers run",
+                    "sudo locald admin setup   # when they have ended");
+                continue;
+            }
+            left.push_back(above + name);
+            if (!has_word(users, name)) users += (users.empty() ? "" : " ") + name;
+        }
+    }
+    if (left.empty()) return;
+    work.see_to("cgroup.users", false,
+                {"cgroups of users who are not in the group " + group + " are gone: " + users,
+                 "users who are not in the group " + group + " still have cgroups of their own: " + users},
+                {}, [&] {
+                    for (const auto& path : left) remove_tree_of_cgroups(path);
+                });
 }
 
 void remove_cgroups(const Work& work) {

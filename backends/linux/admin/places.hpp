@@ -15,6 +15,10 @@ void see_to_cgroups(const Work& work, const std::optional<SharedLimits>& limits)
 /// A small tmpfs for the states of containers, so that a user who fills it fills nothing else.
 void see_to_states(const Work& work);
 void remove_cgroups(const Work& work);
+/// Marks what stands on version 1 before anything is installed: `remove` leaves it to whoever made it.
+void mark_others_cgroups();
+/// What users have from before whom the group of the installed shim leaves out: their cgroups, while empty, go.
+void see_to_former_users(const Work& work, const std::string& group);
 void remove_states(const Work& work);
 
 /// True when systemd is the init of this host: it owns the cgroups then, and what is to last are its units.

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "backends/linux/admin/host_rules.hpp"
+#include "backends/linux/admin/installations.hpp"
 #include "backends/linux/admin/installed_shim.hpp"
 #include "backends/linux/admin/places.hpp"
 #include "backends/linux/admin/root_files.hpp"
@@ -33,7 +34,9 @@ using admin::Work;
 /// A dry run only looks, which anybody may.
 void check_root(const std::string& verb, const runtime::SetupOptions& options) {
     if (options.dry_run || (::getuid() == 0 && ::geteuid() == 0)) return;
-    throw Error(ErrorKind::denied, verb + " the host: only root may").with_remedy("sudo locald admin " + verb);
+    const char* what =
+        verb == "remove" ? "remove the installed locald-shim and what belongs to it" : "set up this host";
+    throw Error(ErrorKind::denied, std::string(what) + ": only root may").with_remedy("sudo locald admin " + verb);
 }
 
 void check_options(const runtime::SetupOptions& options) {
@@ -97,9 +100,21 @@ std::optional<host::FileLock> lock(const Work& work) {
 /// Setup writes no policy: it says which one holds.
 void tell_policy(const Work& work, const std::string& shim) {
     try {
-        work.note("shim.policy", shim_policy_in_words(shim));
+        const std::string words = shim_policy_in_words(shim);
+        if (work.looks()) {
+            work.see_to("shim.policy", true, {words, {}}, {}, {});
+        } else {
+            work.note("shim.policy", words);
+        }
     } catch (const Error& e) {
-        work.note("shim.policy", "every start is refused: " + e.message(), e.remedy());
+        if (::geteuid() != 0 && ::access(shim_policy_file, R_OK) != 0 && errno == EACCES) {
+            work.note("shim.policy", std::string("only root may read ") + shim_policy_file);
+            return;
+        }
+        work.wrong("shim.policy", "every start of ordinary users is refused: " + e.message(),
+                   e.remedy().empty() ? std::string("put ") + shim_policy_file +
+                                            " right; `locald-shim policy` reads it as a start does"
+                                      : e.remedy());
     }
 }
 
@@ -142,8 +157,12 @@ void LinuxSetup::set_up_host(const runtime::SetupOptions& options, const runtime
     // A dry pass over what can be refused comes first, so that a refusal has changed nothing.
     const std::string forbidden = admin::why_no_user_namespaces(!options.max_user_namespaces.empty());
     if (work.acts()) admin::see_to_shim(Work(options, Work::Deed::promise, [](const auto&) {}), source, forbidden);
+    const bool is_first = work.acts() && !admin::open_root_directory(work.base(), false).exists &&
+                          admin::other_installations(work).empty();
     const auto held = lock(work);
+    if (is_first) admin::mark_others_cgroups();
     admin::see_to_max_user_namespaces(work);
+    if (work.acts()) admin::remember_installation(work);
     admin::see_to_shim(work, source, forbidden);
     admin::see_to_apparmor(work);
     admin::see_to_selinux(work);
@@ -153,6 +172,7 @@ void LinuxSetup::set_up_host(const runtime::SetupOptions& options, const runtime
         admin::see_to_cgroups(work, limits_of(source.path));
         admin::see_to_states(work);
     }
+    admin::see_to_former_users(work, options.group.empty() ? admin::group_of_installed(work) : options.group);
     admin::see_to_subids(work);
     tell_policy(work, source.path);
 }
@@ -166,17 +186,14 @@ void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::Set
             body();
         } catch (const Error& e) {
             if (e.os_errno() == EACCES && ::geteuid() != 0) {
-                work.note(id, "this user may not look: " + e.message(), "sudo locald admin status");
+                work.note(id, "this user may not " + e.message(), "sudo locald admin status");
                 return;
             }
             sink({id, runtime::SetupStep::State::missing, e.message(), e.remedy()});
         }
     };
     look("shim.installed", [&] { admin::see_to_shim(work, admin::read_shim_source(shim_), {}); });
-    look("shim.policy", [&] {
-        const std::string words = shim_policy_in_words(admin::read_shim_source(shim_).path);
-        sink({"shim.policy", runtime::SetupStep::State::good, words, {}});
-    });
+    look("shim.policy", [&] { tell_policy(work, admin::read_shim_source(shim_).path); });
     look("userns.max", [&] { admin::see_to_max_user_namespaces(work); });
     if (const auto why = admin::why_no_user_namespaces(); !why.empty()) work.note("userns.allowed", why);
     look("lsm.apparmor", [&] { admin::see_to_apparmor(work); });
@@ -188,6 +205,9 @@ void LinuxSetup::status(const runtime::SetupOptions& options, const runtime::Set
         look("cgroup.tree", [&] { admin::see_to_cgroups(work, std::nullopt); });
         look("run.states", [&] { admin::see_to_states(work); });
     }
+    if (::geteuid() == 0)
+        look("cgroup.users", [&] { admin::see_to_former_users(work, admin::group_of_installed(work)); });
+    look("ids.shared", [&] { admin::tell_shared_ranges(work); });
 }
 
 void LinuxSetup::remove_from_host(const runtime::SetupOptions& options, const runtime::SetupSink& sink) {
@@ -204,13 +224,25 @@ void LinuxSetup::remove_from_host(const runtime::SetupOptions& options, const ru
     const auto held = installed ? lock(work) : std::nullopt;
     // Each by itself: one that fails, and be it by what a user did, keeps no later one from going.
     std::optional<Error> failed;
-    for (const auto step : {admin::remove_shim, admin::remove_apparmor, admin::remove_max_user_namespaces,
-                            admin::remove_units, admin::remove_cgroups, admin::remove_states}) {
+    const auto go = [&](void (*step)(const Work&)) {
         try {
             step(work);
         } catch (const Error& e) {
             if (failed) work.note("remove.failed", e.message(), e.remedy());
             if (!failed) failed = e;
+        }
+    };
+    go(admin::remove_shim);
+    go(admin::remove_apparmor);
+    if (work.acts() && !failed) go(admin::forget_installation);
+    if (const auto others = admin::other_installations(work); !others.empty()) {
+        work.note("shim.others", others.front() +
+                                     "/locald-shim is installed as well: cgroups, /run/locald, units and "
+                                     "settings of the kernel are for it, too, and stay");
+    } else {
+        for (const auto step :
+             {admin::remove_max_user_namespaces, admin::remove_units, admin::remove_cgroups, admin::remove_states}) {
+            go(step);
         }
     }
     if (failed) throw Error(*failed);

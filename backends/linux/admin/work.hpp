@@ -35,8 +35,13 @@ public:
                   const std::function<void()>& change) const;
     /// Something for people to know, or to type.
     void note(const std::string& id, const std::string& what, const std::string& type = {}) const;
+    /// Something that is not as it should be and that no setup changes.
+    void wrong(const std::string& id, const std::string& what, const std::string& type = {}) const;
 
 private:
+    /// A command `locald admin …` is for the place that this pass is about.
+    std::string with_prefix(std::string type) const;
+
     runtime::SetupOptions options_;
     Deed deed_;
     runtime::SetupSink sink_;

@@ -32,6 +32,7 @@ TEST(SetupJson, HasEveryItemAndAVerdict) {
 TEST(SetupExitCode, IsOneWhenSomethingIsMissing) {
     EXPECT_EQ(setup_exit_code({{"a", State::good, "", ""}, {"b", State::note, "", ""}}), 0);
     EXPECT_EQ(setup_exit_code({{"a", State::good, "", ""}, {"b", State::missing, "", ""}}), 1);
+    EXPECT_EQ(setup_exit_code({{"a", State::good, "", ""}, {"b", State::wrong, "", ""}}), 1);
 }
 
 }  // namespace

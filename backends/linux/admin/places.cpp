@@ -106,7 +106,7 @@ bool is_member(uid_t uid, const std::string& group) {
     const auto* wanted = ::getgrnam(group.c_str());
     const auto number = parse_u64(group);  // a group that has lost its name
     if (wanted == nullptr && !number) return true;
-    const gid_t gid = wanted != nullptr ? wanted->gr_gid : static_cast<gid_t>(*number);
+    const gid_t gid = wanted != nullptr ? wanted->gr_gid : static_cast<gid_t>(number.value_or(0));
     const passwd* user = ::getpwuid(uid);
     if (user == nullptr) return false;
     constexpr int most = 65536;  // NGROUPS_MAX
@@ -240,14 +240,14 @@ void see_to_former_users(const Work& work, const std::string& group) {
             const auto uid = name.starts_with(mark) ? parse_u64(name.substr(mark.size())) : std::nullopt;
             if (!uid || *uid == 0 || *uid > UINT32_MAX || is_member(static_cast<uid_t>(*uid), group)) continue;
             if (!is_without_processes(above + name)) {
-                work.note(
-                    "cgroup.users",
-                    above + name + " stays its user's, who is not in the group " + group + ", while his containers run",
-                    "sudo locald admin setup   # when they have ended");
+                std::string what = above + name;
+                what.append(" stays its user's, who is not in the group ").append(group);
+                work.note("cgroup.users", what.append(", while his containers run"),
+                          "sudo locald admin setup   # when they have ended");
                 continue;
             }
             left.push_back(above + name);
-            if (!has_word(users, name)) users += (users.empty() ? "" : " ") + name;
+            if (!has_word(users, name)) users.append(users.empty() ? "" : " ").append(name);
         }
     }
     if (left.empty()) return;

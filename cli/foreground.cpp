@@ -60,15 +60,62 @@ runtime::Stdio stdio_for(const Foreground& how) {
     return stdio;
 }
 
-}  // namespace
-
-int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& source,
-                      const bundle::RunOptions& options, const Foreground& how) {
-    const bool stdin_is_terminal = host::is_terminal(STDIN_FILENO);
-    if (how.tty && how.interactive && !stdin_is_terminal) {
+void check_terminal(const Foreground& how) {
+    if (how.tty && how.interactive && !host::is_terminal(STDIN_FILENO)) {
         throw Error(ErrorKind::invalid, "the input device is not a TTY")
             .with_remedy("leave out -t, or -i, or run it in a terminal");
     }
+}
+
+// How long until it is noticed that the user has left.
+constexpr std::chrono::milliseconds look_at_leaving(50);
+
+/// To its end, or until the user leaves it.
+std::optional<runtime::ExitStatus> see_through(ForegroundPump& pump, runtime::ContainerHandle& container,
+                                               const Foreground& how) {
+    const GuardedRawMode raw(how.tty && how.interactive ? STDIN_FILENO : -1);
+    pump.attach(container, how.tty && how.interactive, how.tty);
+    struct Finish {
+        ForegroundPump& pump;
+        ~Finish() { pump.finish(); }  // also before an error leaves, since the pump uses the container
+    };
+    const Finish finish{pump};
+    if (!how.may_leave) return container.wait();
+    while (!pump.has_left()) {
+        if (const auto status = container.wait_for(look_at_leaving)) return status;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+int attach_in_foreground(runtime::ContainerRuntime& runtime, const std::string& id, const Attached& how) {
+    const auto info = runtime.container(id);
+    Foreground streams;
+    streams.tty = info.tty;
+    streams.interactive = info.open_stdin && !how.no_stdin;
+    streams.may_leave = true;
+    check_terminal(streams);
+    ForegroundPump pump(info.tty);
+    pump.may_leave(info.tty ? DetachKeys(how.detach_keys) : DetachKeys(), how.sig_proxy && !info.tty);
+    const auto container = runtime.attach(info.id, {}, stdio_for(streams));
+    if (const auto status = see_through(pump, *container, streams)) return status->exit_code();
+    if (const auto signal = pump.left_by()) return runtime::ExitStatus{0, *signal}.exit_code();
+    note("left container " + info.id + ", which goes on");
+    return 0;
+}
+
+int exec_in_foreground(runtime::ContainerRuntime& runtime, const std::string& id, const runtime::ExecOptions& options,
+                       const Foreground& how) {
+    check_terminal(how);
+    ForegroundPump pump(how.tty);
+    const auto process = runtime.exec(id, options, stdio_for(how));
+    return see_through(pump, *process, how)->exit_code();
+}
+
+int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& source,
+                      const bundle::RunOptions& options, const Foreground& how) {
+    check_terminal(how);
     ForegroundPump pump(how.tty);
     std::unique_ptr<runtime::ContainerHandle> container;
     {
@@ -91,14 +138,7 @@ int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& 
     if (!how.quiet) {
         for (const auto& warning : container->warnings()) note("warning: " + warning);
     }
-    const GuardedRawMode raw(how.tty && how.interactive ? STDIN_FILENO : -1);
-    pump.attach(*container, how.tty && how.interactive, how.tty);
-    struct Finish {
-        ForegroundPump& pump;
-        ~Finish() { pump.finish(); }  // also before an error leaves, since the pump uses the container
-    };
-    const Finish finish{pump};
-    return container->wait().exit_code();
+    return see_through(pump, *container, how)->exit_code();
 }
 
 }  // namespace locald::cli

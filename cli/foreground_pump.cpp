@@ -67,6 +67,22 @@ std::optional<int> ForegroundPump::cancelled_by() const {
     return cancelled_by_;
 }
 
+void ForegroundPump::may_leave(DetachKeys keys, bool hand_signals_on) {
+    const std::lock_guard lock(mutex_);
+    keys_ = std::move(keys);
+    hands_on_ = hand_signals_on;
+}
+
+bool ForegroundPump::has_left() const {
+    const std::lock_guard lock(mutex_);
+    return left_;
+}
+
+std::optional<int> ForegroundPump::left_by() const {
+    const std::lock_guard lock(mutex_);
+    return left_by_;
+}
+
 void ForegroundPump::attach(runtime::ContainerHandle& container, bool copy_in, bool copy_out) {
     {
         const std::lock_guard lock(mutex_);
@@ -187,6 +203,12 @@ void ForegroundPump::take_signals() {
 }
 
 void ForegroundPump::hand_on(int number) {
+    if (!hands_on_) {
+        if (!asks_for_the_end(number)) return;
+        left_ = abandoned_ = true;
+        left_by_ = number;
+        return;
+    }
     container_->signal(number);
     // Process 1 of a container ignores what it does not handle: whoever hammers on Ctrl-C wants out all the same.
     constexpr std::size_t hammering = 3;
@@ -214,7 +236,11 @@ void ForegroundPump::read_input() {
     std::array<char, block> bytes;
     const auto got = ::read(STDIN_FILENO, bytes.data(), bytes.size());
     if (got > 0) {
-        to_container_.assign(bytes.data(), static_cast<std::size_t>(got));
+        to_container_ = keys_.take({bytes.data(), static_cast<std::size_t>(got)});
+        if (!keys_.found()) return;
+        in_open_ = false;
+        const std::lock_guard lock(mutex_);
+        left_ = abandoned_ = true;
     } else if (got == 0 || !is_again(errno)) {
         in_open_ = false;  // our terminal is gone; its container may well go on
     }

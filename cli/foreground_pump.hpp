@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "cli/detach_keys.hpp"
 #include "core/base/progress.hpp"
 #include "core/host/signals.hpp"
 #include "core/runtime/container_runtime.hpp"
@@ -32,6 +33,12 @@ public:
     /// From now on signals go to `container`, which must live until finish() has returned.
     /// @param copy_in, copy_out  our stdin goes to its terminal, and what it says there to our stdout
     void attach(runtime::ContainerHandle& container, bool copy_in, bool copy_out);
+    /// Before attach(): the user may leave the container alone by `keys`, and by a signal that asks for the end when
+    /// signals are not handed on.
+    void may_leave(DetachKeys keys, bool hand_signals_on);
+    bool has_left() const;
+    /// The signal by which he left.
+    std::optional<int> left_by() const;
     /// The container has ended: copies what its terminal still holds, and ends the thread.
     void finish() noexcept;
 
@@ -61,8 +68,11 @@ private:
     std::optional<int> cancelled_by_;
     std::deque<int> early_;
     bool want_in_ = false, want_out_ = false;
+    bool hands_on_ = true, left_ = false;
+    std::optional<int> left_by_;
 
     // Of the thread alone.
+    DetachKeys keys_;
     int master_ = -1;
     bool in_open_ = false, out_open_ = false, stdout_open_ = true, abandoned_ = false;
     std::string to_container_, to_stdout_;

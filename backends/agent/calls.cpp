@@ -89,6 +89,11 @@ constexpr std::array calls{
                   with.runtime.stop(with.text("id"), grace);
                   return Json();
               }},
+    CallEntry{"exec detached",
+              [](const CallContext& with) {
+                  with.runtime.exec(with.text("id"), protocol::read_exec_options(with.message.at("how")), {});
+                  return Json();
+              }},
     CallEntry{"image pull", pull},
     CallEntry{"image list",
               [](const CallContext& with) { return protocol::write_images(with.runtime.images().list()); }},
@@ -128,7 +133,9 @@ private:
 std::unique_ptr<Request> make_request(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link,
                                       std::uint32_t stream, const Json& message) {
     const std::string what = message.value("do", "");
-    if (what == "run") return std::make_unique<RunRequest>(runtime, link, stream, message);
+    if (what == "run" || what == "exec" || what == "attach") {
+        return std::make_unique<RunRequest>(runtime, link, stream, message);
+    }
     if (what == "logs") return std::make_unique<LogsRequest>(runtime, link, stream, message);
     for (const auto& entry : calls) {
         if (entry.name == what) return std::make_unique<CallRequest>(runtime, link, stream, entry, message);

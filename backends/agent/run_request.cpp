@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "backends/agent/pipe_ends.hpp"
-#include "backends/protocol/values.hpp"
+#include "backends/protocol/detached_values.hpp"
 #include "core/base/log.hpp"
 
 namespace locald::backends {
@@ -19,6 +19,8 @@ using protocol::Json;
 
 // A container of a client that is gone gets as long as `container stop` gives.
 constexpr auto grace_of_the_abandoned = 10s;
+// How long until a client that has left is noticed.
+constexpr auto look_at_leaving = 100ms;
 // Something outside may hold the end of a pipe that a container gave it; its silence is not waited out for ever.
 constexpr auto silence_most = 1s;
 
@@ -30,10 +32,7 @@ host::TerminalSize read_size(const Json& json) {
 
 RunRequest::RunRequest(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link, std::uint32_t stream,
                        const Json& message)
-    : Request(runtime, link, stream),
-      source_(protocol::read_source(message.at("source"))),
-      options_(protocol::read_options(message.at("options"))),
-      wants_input_(message.at("stdin").get<bool>()) {
+    : Request(runtime, link, stream), message_(message), wants_input_(message.at("stdin").get<bool>()) {
     if (const auto& size = message.at("terminal"); !size.is_null()) terminal_ = read_size(size);
 }
 
@@ -67,7 +66,7 @@ Json RunRequest::work() {
         stdio.out = out.write();
         stdio.err = err.write();
     }
-    auto container = runtime_.run_container(source_, options_, stdio, progress(), cancel_);
+    auto container = open_handle(stdio);
     in.close_read();
     out.close_write();
     err.close_write();
@@ -85,8 +84,13 @@ Json RunRequest::work() {
     }
     // The client sends input from now on, so there is somebody to take it.
     send(Json{{"started", {{"id", running->id()}, {"pid", running->pid()}, {"warnings", running->warnings()}}}});
-    if (abandoned_) end(grace_of_the_abandoned);  // came while it was being started
-    const auto status = running->wait();
+    if (abandoned_ && !is_attachment()) end(grace_of_the_abandoned);  // came while it was being started
+    const auto status = wait_or_leave(*running);
+    if (!status) {
+        link_.forget(stream_);
+        let_go();
+        throw Error(ErrorKind::cancelled, "detached");
+    }
     link_.finish_reading(stream_, silence_most);
     {
         std::unique_lock lock(mutex_);
@@ -94,7 +98,28 @@ Json RunRequest::work() {
     }
     link_.forget(stream_);  // its input too, which nobody takes any more
     let_go();
-    return Json{{"exit", {{"code", status.code}, {"signal", status.signal}}}};
+    return Json{{"exit", {{"code", status->code}, {"signal", status->signal}}}};
+}
+
+std::unique_ptr<runtime::ContainerHandle> RunRequest::open_handle(const runtime::Stdio& stdio) {
+    if (message_.at("do") == "run") {
+        return runtime_.run_container(protocol::read_source(message_.at("source")),
+                                      protocol::read_options(message_.at("options")), stdio, progress(), cancel_);
+    }
+    const std::string id = message_.at("id");
+    if (!is_attachment()) return runtime_.exec(id, protocol::read_exec_options(message_.at("how")), stdio);
+    runtime::AttachOptions how;
+    if (const auto& from = message_.at("from"); !from.is_null()) how.from = from.get<std::uint64_t>();
+    return runtime_.attach(id, how, stdio);
+}
+
+/// Nothing when the client has left an attachment, which is not the container's end.
+std::optional<runtime::ExitStatus> RunRequest::wait_or_leave(runtime::ContainerHandle& container) {
+    if (!is_attachment()) return container.wait();
+    while (!abandoned_) {
+        if (const auto status = container.wait_for(look_at_leaving)) return status;
+    }
+    return std::nullopt;
 }
 
 /// The container has ended: its handle goes, once nobody uses it.
@@ -131,13 +156,17 @@ void RunRequest::end(std::chrono::milliseconds grace) {
 void RunRequest::abandon() {
     abandoned_ = true;
     Request::abandon();
-    end(grace_of_the_abandoned);
+    if (!is_attachment()) end(grace_of_the_abandoned);
 }
 
 void RunRequest::message(const Json& message) {
     const std::string what = message.at("do");
     if (what == "stop") {
         end(std::chrono::milliseconds(message.at("grace").get<std::uint32_t>()));
+        return;
+    }
+    if (what == "detach") {
+        abandon();
         return;
     }
     {

@@ -10,7 +10,7 @@
 
 namespace locald::backends {
 
-/// A container in the foreground of a client.
+/// A container in the foreground of a client, one more process in one, or the streams of a detached one.
 class RunRequest final : public Request {
 public:
     RunRequest(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link, std::uint32_t stream,
@@ -29,8 +29,11 @@ private:
     void open_ports(int in, int out, int err);
     void let_go();
 
-    bundle::Source source_;
-    bundle::RunOptions options_;
+    std::unique_ptr<runtime::ContainerHandle> open_handle(const runtime::Stdio& stdio);
+    std::optional<runtime::ExitStatus> wait_or_leave(runtime::ContainerHandle& container);
+    bool is_attachment() const noexcept { return message_.at("do") == "attach"; }
+
+    const nlohmann::json message_;
     bool wants_input_;
     std::optional<host::TerminalSize> terminal_;
 

@@ -45,6 +45,7 @@ LinuxContainer::~LinuxContainer() {
     try {
         const std::lock_guard lock(mutex_);
         if (finished_) return;
+        if (is_exec()) signal(SIGKILL);
         report_.close();
         finish();
     } catch (const std::exception& e) {
@@ -54,8 +55,11 @@ LinuxContainer::~LinuxContainer() {
 
 void LinuxContainer::launch() {
     using Mode = runtime::Stdio::Mode;
-    auto options = shim_.command({"bundle", "run", "--bundle", start_.bundle_dir, "--id", start_.id, "--report-fd",
-                                  std::to_string(report_number)});
+    const std::string report_text = std::to_string(report_number);
+    auto options = shim_.command(
+        is_exec() ? std::vector<std::string>{"exec", "--process", start_.exec_process, "--report-fd", report_text}
+                  : std::vector<std::string>{"bundle", "run", "--bundle", start_.bundle_dir, "--id", start_.id,
+                                             "--report-fd", report_text});
     if (start_.keep_id) options.argv.emplace_back("--keep-id");
     posix::Pipe report = posix::make_pipe();
     options.handles.push_back({report.write.get(), report_number});
@@ -83,6 +87,7 @@ void LinuxContainer::launch() {
             options.handles.push_back({console.second.get(), console_number});
             break;
     }
+    if (is_exec()) options.argv.push_back(start_.id);
     child_ = host::Child::start(options);
     shim_pidfd_ = posix::pidfd_open(child_.pid());
     report_ = ShimReport(std::move(report.read));
@@ -203,7 +208,7 @@ void LinuxContainer::finish() {
         const auto shim_status = child_.wait();
         if (!status_ && shim_status.signal != 0) {
             // Nobody but the next one can clean up after a killed shim: its container died with it, the rest goes now.
-            const auto removed = shim_.try_run({"delete", "--force", start_.id});
+            const auto removed = is_exec() ? host::Captured{} : shim_.try_run({"delete", "--force", start_.id});
             if (!removed.status.ok()) log(LogLevel::error, "remove what " + start_.id + " left: " + removed.err);
             if (!error_) {
                 error_.emplace(ErrorKind::lost, "run " + start_.id + ": locald-shim was killed by signal " +

@@ -19,14 +19,15 @@ struct ContainerStart {
     std::string id;
     std::string bundle_dir;
     std::string stop_signal;
-    bool keep_id = false;  ///< `--userns keep-id`: a setuid shim must know it before it reads the configuration
+    std::string exec_process;  ///< a file with one more process for the container; empty: the container itself
+    bool keep_id = false;      ///< `--userns keep-id`: a setuid shim must know it before it reads the configuration
     std::vector<std::string> warnings;
     runtime::Stdio stdio;
     /// Removes the bundle directory and gives the id up. Runs once, after the shim is gone.
     std::function<void()> clean_up;
 };
 
-/// One container in the foreground: the shim is our child and ends with it.
+/// One container in the foreground, or one more process in it: the shim is our child and ends with it.
 class LinuxContainer final : public runtime::ContainerHandle {
 public:
     /// Starts the shim and returns when the container's program runs. @throws the shim's own Error; clean_up() has run
@@ -49,6 +50,7 @@ public:
     const std::vector<std::string>& warnings() const noexcept override { return start_.warnings; }
 
 private:
+    bool is_exec() const noexcept { return !start_.exec_process.empty(); }
     void launch();
     void read_until_started();
     bool shim_ended(std::chrono::milliseconds timeout) const;

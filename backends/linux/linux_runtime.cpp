@@ -9,6 +9,7 @@
 #include "backends/linux/admin/setup.hpp"
 #include "backends/linux/detached/detached_containers.hpp"
 #include "backends/linux/environment.hpp"
+#include "backends/linux/exec_process.hpp"
 #include "backends/linux/host_facts.hpp"
 #include "backends/linux/linux_container.hpp"
 #include "backends/linux/linux_images.hpp"
@@ -19,6 +20,7 @@
 #include "core/bundle/rootfs/image_source.hpp"
 #include "core/host/directories.hpp"
 #include "core/posix/fs.hpp"
+#include "core/posix/syscalls.hpp"
 
 namespace locald::backends {
 
@@ -51,6 +53,24 @@ runtime::ContainerInfo foreground_info(const oci::State& state) {
         log(LogLevel::debug, e.what());  // it is ending
     }
     return info;
+}
+
+/// Returns when the program runs. @throws the shim's own Error
+void run_exec_detached(const Shim& shim, const std::string& process_file, const std::string& id) {
+    constexpr int report_number = 3;
+    auto pipe = posix::make_pipe();
+    auto options =
+        shim.command({"exec", "-d", "--process", process_file, "--report-fd", std::to_string(report_number), id});
+    options.handles.push_back({pipe.write.get(), report_number});
+    host::Child child = host::Child::start(options);
+    pipe.write.reset();
+    ShimReport report(std::move(pipe.read));
+    while (auto event = report.next()) {
+        if (event->error) throw Error(*event->error);
+    }
+    if (const auto status = child.wait(); !status.ok()) {
+        throw Error(ErrorKind::lost, "locald-shim ended with status " + std::to_string(status.exit_code()));
+    }
 }
 
 class LinuxRuntime final : public runtime::ContainerRuntime {
@@ -89,6 +109,12 @@ public:
         return detached_.wait(get_detached(id).id, cancel);
     }
     void stop(const std::string& id, std::chrono::milliseconds grace) override;
+    std::unique_ptr<runtime::ContainerHandle> attach(const std::string& id, const runtime::AttachOptions& how,
+                                                     const runtime::Stdio& stdio) override {
+        return detached_.attach(get_detached(id).id, how, stdio);
+    }
+    std::unique_ptr<runtime::ContainerHandle> exec(const std::string& id, const runtime::ExecOptions& options,
+                                                   const runtime::Stdio& stdio) override;
     void logs(const std::string& id, const runtime::LogOptions& options, int out, int err,
               const CancelToken& cancel) override {
         detached_.logs(get_detached(id).id, options, out, err, cancel);
@@ -108,6 +134,7 @@ private:
     /// By the whole id or the beginning of just one. @throws Error(not_found)
     runtime::ContainerInfo get(const std::string& id);
     runtime::ContainerInfo get_detached(const std::string& id);
+    Shim shim_of(const runtime::ContainerInfo& info);
 
     runtime::RuntimeChoice choice_;
     bool of_keeper_;
@@ -266,14 +293,56 @@ void LinuxRuntime::stop(const std::string& id, std::chrono::milliseconds grace) 
     detached_.stop(get_detached(id).id, grace);
 }
 
+std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::exec(const std::string& id, const runtime::ExecOptions& options,
+                                                             const runtime::Stdio& stdio) {
+    const auto info = get(id);
+    return in_step("exec in container " + info.id, [&]() -> std::unique_ptr<runtime::ContainerHandle> {
+        if (info.status != runtime::ContainerInfo::Status::running) {
+            throw Error(ErrorKind::invalid, "it is not running");
+        }
+        const std::string dir = env_.containers().path_of(info.id);
+        const auto own = bundle::load_bundle(dir).spec.process;
+        if (!own) throw Error(ErrorKind::corrupt, dir + " names no process");
+        auto process = make_exec_process(*own, options, "/proc/" + std::to_string(info.pid) + "/root");
+        if (stdio.mode == runtime::Stdio::Mode::pty) {
+            process.console_size = oci::ConsoleSize{stdio.size.rows, stdio.size.columns};
+        }
+        // Beside the container's configuration: what is left of it goes with the container.
+        const std::string file = dir + "/exec-" + make_container_id() + ".json";
+        posix::replace_file_unsynced(file, oci::to_json(process, false), 0600);
+        const auto clean_up = [file] { ::unlink(file.c_str()); };
+        const auto shim = shim_of(info);
+        if (options.detach) {
+            try {
+                run_exec_detached(shim, file, info.id);
+            } catch (const Error&) {
+                clean_up();
+                throw;
+            }
+            clean_up();
+            return nullptr;
+        }
+        ContainerStart start;
+        start.id = info.id;
+        start.exec_process = file;
+        start.stdio = stdio;
+        start.clean_up = clean_up;
+        return std::make_unique<LinuxContainer>(shim, std::move(start));
+    });
+}
+
+/// The one with the directory of states that the container was started with, which another session may not have.
+Shim LinuxRuntime::shim_of(const runtime::ContainerInfo& info) {
+    return info.detached ? Shim(env_.shim().program(), detached_.get(info.id).state_directory) : env_.shim();
+}
+
 void LinuxRuntime::kill(const std::string& id, int signal) {
     const auto info = get(id);
     using Status = runtime::ContainerInfo::Status;
     if (info.status == Status::exited || info.status == Status::lost) {
         throw Error(ErrorKind::invalid, "kill container " + info.id + ": it is not running");
     }
-    const auto shim = info.detached ? Shim(env_.shim().program(), detached_.get(info.id).state_directory) : env_.shim();
-    shim.run({"kill", info.id, std::to_string(signal)});
+    shim_of(info).run({"kill", info.id, std::to_string(signal)});
 }
 
 void LinuxRuntime::remove(const std::string& id, bool force) {

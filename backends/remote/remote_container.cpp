@@ -34,10 +34,9 @@ struct RemoteContainer::Ends {
     bool has_err = true;
 };
 
-RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, const bundle::Source& source,
-                                 const bundle::RunOptions& options, const runtime::Stdio& stdio,
+RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json request, const runtime::Stdio& stdio,
                                  const ProgressSink& progress, const CancelToken& cancel)
-    : client_(std::move(client)), stream_(client_->open()) {
+    : is_attachment_(request.at("do") == "attach"), client_(std::move(client)), stream_(client_->open()) {
     try {
         Ends ends;
         switch (stdio.mode) {
@@ -70,16 +69,13 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, const bund
             stream_->opens(FrameType::err);
             link.write_to(stream_->number(), FrameType::err, ends.err);
         }
-        Json message{{"do", "run"},
-                     {"new", true},
-                     {"source", protocol::write_source(source)},
-                     {"options", protocol::write_options(options)},
-                     {"stdin", ends.in.has_value()},
-                     {"terminal", nullptr}};
+        request["new"] = true;
+        request["stdin"] = ends.in.has_value();
+        request["terminal"] = nullptr;
         if (stdio.mode == Mode::pty) {
-            message["terminal"] = Json{{"rows", stdio.size.rows}, {"columns", stdio.size.columns}};
+            request["terminal"] = Json{{"rows", stdio.size.rows}, {"columns", stdio.size.columns}};
         }
-        client_->send(*stream_, message);
+        client_->send(*stream_, request);
         const auto started = client_->wait_for(*stream_, "started", progress, cancel);
         try {
             id_ = started.at("id").get<std::string>();
@@ -105,7 +101,9 @@ RemoteContainer::~RemoteContainer() {
             const std::lock_guard lock(mutex_);
             ended = status_ || error_;
         }
-        if (!ended) {
+        if (!ended && is_attachment_) {
+            client_->send(*stream_, Json{{"do", "detach"}});
+        } else if (!ended) {
             client_->send(*stream_, Json{{"do", "kill"}});
             wait();
         }
@@ -174,8 +172,9 @@ std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::
             error_.emplace(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
         } catch (Error& e) {
             error_ = e.add_context("wait for container " + id_)
-                         .with_remedy(
-                             "its exit status is not known; the agent there stops it once it sees that nobody listens");
+                         .with_remedy(is_attachment_ ? "see what became of it: locald container ls -a"
+                                                     : "its exit status is not known; the agent there stops it once it "
+                                                       "sees that nobody listens");
         }
     }
     // All that it said is written before its end is told.

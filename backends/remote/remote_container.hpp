@@ -8,10 +8,10 @@ namespace locald::backends {
 /// A container on another kernel: the agent there holds its handle, this one has our ends of its streams.
 class RemoteContainer final : public runtime::ContainerHandle {
 public:
-    /// Starts it. @throws Error as the agent says it
-    RemoteContainer(std::shared_ptr<AgentClient> client, const bundle::Source& source,
-                    const bundle::RunOptions& options, const runtime::Stdio& stdio, const ProgressSink& progress,
-                    const CancelToken& cancel);
+    /// Asks the agent for it by `request`, whose member "do" says how: run, exec or attach. @throws Error as the agent
+    /// says it
+    RemoteContainer(std::shared_ptr<AgentClient> client, protocol::Json request, const runtime::Stdio& stdio,
+                    const ProgressSink& progress, const CancelToken& cancel);
     ~RemoteContainer() override;
 
     const std::string& id() const noexcept override { return id_; }
@@ -33,6 +33,7 @@ private:
     void close_handles() noexcept;
     std::optional<runtime::ExitStatus> take_end(std::optional<std::chrono::milliseconds> timeout);
 
+    const bool is_attachment_;  ///< its end is not the container's
     std::shared_ptr<AgentClient> client_;
     std::shared_ptr<AgentStream> stream_;
     std::string id_;

@@ -69,7 +69,11 @@ public:
                                                             const bundle::RunOptions& options,
                                                             const runtime::Stdio& stdio, const ProgressSink& progress,
                                                             const CancelToken& cancel) override {
-        return std::make_unique<RemoteContainer>(client(), source, options, stdio, progress, cancel);
+        return std::make_unique<RemoteContainer>(client(),
+                                                 Json{{"do", "run"},
+                                                      {"source", protocol::write_source(source)},
+                                                      {"options", protocol::write_options(options)}},
+                                                 stdio, progress, cancel);
     }
     runtime::DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
                                         const runtime::DetachOptions& how, const ProgressSink& progress,
@@ -96,6 +100,24 @@ public:
         client()->call({{"do", "stop"}, {"id", id}, {"grace", most}});
     }
 
+    std::unique_ptr<runtime::ContainerHandle> attach(const std::string& id, const runtime::AttachOptions& how,
+                                                     const runtime::Stdio& stdio) override {
+        Json request{{"do", "attach"}, {"id", id}, {"from", nullptr}};
+        if (how.from) request["from"] = *how.from;
+        return std::make_unique<RemoteContainer>(client(), std::move(request), stdio, ProgressSink{}, CancelToken{});
+    }
+    std::unique_ptr<runtime::ContainerHandle> exec(const std::string& id, const runtime::ExecOptions& options,
+                                                   const runtime::Stdio& stdio) override {
+        Json request{{"do", options.detach ? "exec detached" : "exec"},
+                     {"id", id},
+                     {"how", protocol::write_exec_options(options)}};
+        if (!options.detach) {
+            return std::make_unique<RemoteContainer>(client(), std::move(request), stdio, ProgressSink{},
+                                                     CancelToken{});
+        }
+        client()->call(std::move(request));
+        return nullptr;
+    }
     void logs(const std::string& id, const runtime::LogOptions& options, int out, int err,
               const CancelToken& cancel) override {
         const auto with = client();

@@ -9,6 +9,8 @@ namespace locald::cli {
 // One file a command; table.cpp says how each is called.
 std::unique_ptr<CommandBody> make_container_run();
 std::unique_ptr<CommandBody> make_container_ls();
+std::unique_ptr<CommandBody> make_container_exec();
+std::unique_ptr<CommandBody> make_container_attach();
 std::unique_ptr<CommandBody> make_container_logs();
 std::unique_ptr<CommandBody> make_container_wait();
 std::unique_ptr<CommandBody> make_container_stop();

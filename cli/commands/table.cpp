@@ -15,6 +15,22 @@ constexpr std::string_view image_forms =
 
 constexpr std::string_view container_forms = "CONTAINER is a name, an id, or the beginning of just one id.";
 
+constexpr std::string_view exec_help =
+    "CONTAINER is a name, an id, or the beginning of just one id. Options end at it. User, environment and directory "
+    "are "
+    "the container's own where no option says otherwise. Signals are handed on to the program.\n"
+    "\n"
+    "Exit status: that of the program, or 128 + the signal that ended it; 125 when locald failed, 126 when the program "
+    "cannot be executed, 127 when it does not exist.";
+
+constexpr std::string_view attach_help =
+    "CONTAINER is a name, an id, or the beginning of just one id. Shows what it says from now on; stdin is handed on "
+    "to "
+    "one that was started with -i, and stays open when this ends. The detach keys (with a terminal), or a signal that "
+    "is not handed on, leave the container alone.\n"
+    "\n"
+    "Exit status: the container's; 0 after the detach keys.";
+
 constexpr std::string_view logs_help =
     "CONTAINER is a name, an id, or the beginning of just one id. Its stdout goes to stdout, its stderr to stderr.\n"
     "\n"
@@ -60,6 +76,11 @@ constexpr std::array commands{
             "Shows those that run; with -a also those that have ended and were not removed. A lost one died with the "
             "process that kept it, so nobody knows its exit status.",
             "locald container ls -a\nlocald container rm $(locald container ls -aq)", make_container_ls},
+    Command{"container exec", "Run one more program in a container", "CONTAINER COMMAND [ARG...]", 2, any_number, true,
+            exec_help, "locald container exec -it web sh\nlocald container exec -u root -w /etc web cat shadow",
+            make_container_exec},
+    Command{"container attach", "Take part in a container in the background", "CONTAINER", 1, 1, false, attach_help,
+            "locald container attach web", make_container_attach},
     Command{"container logs", "Show what a container in the background has said", "CONTAINER", 1, 1, false, logs_help,
             "locald container logs -f web\nlocald container logs -t --since 10m --tail 100 web", make_container_logs},
     Command{"container wait", "Wait until containers end and print their exit codes", "CONTAINER...", 1, any_number,

@@ -106,7 +106,9 @@ private:
             throw Error(ErrorKind::invalid, "cannot use console socket if runc will not detach or allocate tty")
                 .with_remedy("give -t, or leave --console-socket out");
         }
-        if (!options_.console_socket.empty()) {
+        if (options_.console_fd >= 0) {
+            console_ = UniqueFd(options_.console_fd);
+        } else if (!options_.console_socket.empty()) {
             console_ = connect_to(options_.console_socket, "--console-socket");
         } else if (process_.terminal && options_.detach) {
             throw Error(ErrorKind::invalid, "cannot allocate tty if runc will detach without setting console socket")
@@ -175,10 +177,12 @@ private:
         console_.reset();
         sync_ = std::move(ours);
         try {
-            if (!child_.born_in_cgroup) host.come_back();  // a cgroup may have to be looked for
+            host.come_back();  // cgroups and the user's limits are looked for, in /proc among others
             cgroup.attach(child_.pid, child_.born_in_cgroup, record_.state.pid);
             if (plan.wait_attached) send(sync_, Sync::attached);
             await_program();
+            Reporter(options_.report_fd).started(child_.pid);
+            told_ = true;
             if (!options_.pidfd_socket.empty() || !options_.pid_file.empty()) tell_engine(host);
         } catch (...) {
             posix::pidfd_send_signal(child_.process, SIGKILL);
@@ -269,7 +273,10 @@ private:
         while (::waitpid(child_.pid, &status, __WALL) < 0) {
             if (errno != EINTR) throw_errno(errno, "wait for the process");
         }
-        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        const bool killed = WIFSIGNALED(status);
+        if (told_)
+            Reporter(options_.report_fd).exited(killed ? 0 : WEXITSTATUS(status), killed ? WTERMSIG(status) : 0, false);
+        return killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
 
     const ExecOptions& options_;
@@ -280,6 +287,7 @@ private:
     oci::Process process_;
     UniqueFd signals_, console_, master_from_, sync_;
     SharedFlag executing_;
+    bool told_ = false;  ///< that it runs
     Spawned child_;
     bool created_ = false;  ///< and not yet started
 };
@@ -294,7 +302,7 @@ int exec_in_container(const Globals& globals, Walker& walker) {
     } catch (const Error& e) {
         Error error = e;
         error.add_context("exec failed");
-        Reporter(-1).error(error, failed_code);
+        Reporter(options.report_fd).error(error, options.report_fd >= 0 ? exit_code_of(error) : failed_code);
         return failed_code;
     }
 }
@@ -325,6 +333,8 @@ const Verb exec_verb{
     "      --pid-file FILE        write its process id there\n"
     "      --console-socket PATH  a listening unix socket that is sent the pty master\n"
     "      --pidfd-socket PATH    a listening unix socket that is sent its pidfd\n"
+    "      --console-fd N         a connected unix socket that is sent the pty master\n"
+    "      --report-fd N          write events and errors there as JSON lines, as `bundle run` does\n"
     "      --preserve-fds N       hand descriptors 3 ... 2+N to it as well; those of LISTEN_FDS come before them\n"
     "      --no-subreaper         accepted; this runtime never becomes one\n",
     exec_in_container, failed_code};

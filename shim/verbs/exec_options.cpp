@@ -17,6 +17,7 @@ namespace locald::shim {
 namespace {
 
 constexpr std::size_t most_process = 16U << 20U;
+constexpr unsigned most_fd = 1U << 16U;
 
 /// (uid_t)-1 means “leave it” to the kernel and is nobody's.
 std::uint32_t id_of(std::string_view text, const char* what, const std::string& whole) {
@@ -91,6 +92,10 @@ ExecOptions parse_exec(const Globals& globals, Walker& walker) {
             options.console_socket = walker.value();
         } else if (name == "--pidfd-socket") {
             options.pidfd_socket = walker.value();
+        } else if (name == "--console-fd") {
+            options.console_fd = static_cast<int>(walker.number(most_fd));
+        } else if (name == "--report-fd") {
+            options.report_fd = static_cast<int>(walker.number(most_fd));
         } else if (name == "--preserve-fds") {
             options.preserve_fds = walker.number(1U << 16U);
         } else if (name == "--no-subreaper") {

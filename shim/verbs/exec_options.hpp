@@ -27,6 +27,7 @@ struct ExecOptions {
     std::string cgroup;  ///< a sub-cgroup; empty: the container's own
     bool ignore_paused = false;
     std::string pid_file, console_socket, pidfd_socket;
+    int console_fd = -1, report_fd = -1;
     unsigned preserve_fds = 0;
     unsigned listen_fds = 0;  ///< not an option: the environment has it
 };

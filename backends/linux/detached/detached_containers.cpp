@@ -134,6 +134,16 @@ void DetachedContainers::remove(const std::string& id, bool force) {
     records().remove(id);
 }
 
+std::unique_ptr<runtime::ContainerHandle> DetachedContainers::attach(const std::string& id,
+                                                                     const runtime::AttachOptions& how,
+                                                                     const runtime::Stdio& stdio) {
+    const auto record = get(id);
+    return in_step("attach to container " + id, [&] {
+        if (record.info.status != Status::running) throw Error(ErrorKind::invalid, "it is not running");
+        return reach_keeper(record.socket)->attach(id, how, stdio);
+    });
+}
+
 void DetachedContainers::logs(const std::string& id, const runtime::LogOptions& options, int out, int err,
                               const CancelToken& cancel) {
     const std::string path = records().path_of(id);

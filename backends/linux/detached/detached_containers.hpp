@@ -26,6 +26,8 @@ public:
     void stop(const std::string& id, std::chrono::milliseconds grace);
     /// Removes the record of a container that has ended, or with `force` ends it. @throws Error(not_found)
     void remove(const std::string& id, bool force);
+    std::unique_ptr<runtime::ContainerHandle> attach(const std::string& id, const runtime::AttachOptions& how,
+                                                     const runtime::Stdio& stdio);
     void logs(const std::string& id, const runtime::LogOptions& options, int out, int err, const CancelToken& cancel);
     const Records& records();
 

@@ -8,9 +8,10 @@
 
 #include "backends/agent/agent.hpp"
 #include "backends/linux/container_dir.hpp"
+#include "backends/linux/detached/attachment.hpp"
 #include "core/base/log.hpp"
 #include "core/base/time.hpp"
-#include "core/host/signals.hpp"
+#include "core/host/pipe.hpp"
 #include "core/posix/syscalls.hpp"
 
 namespace locald::backends {
@@ -108,6 +109,7 @@ std::unique_ptr<runtime::ContainerHandle> Keeper::start(const bundle::Source& so
     } else {
         streams_ = {std::move(in.write), std::move(out.read), std::move(err.read)};
     }
+    if (streams_.in) host::set_non_blocking(streams_.in.get());
     return container;
 }
 
@@ -211,6 +213,25 @@ void Keeper::stop(const std::string&, std::chrono::milliseconds grace) {
     }
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return stage_ == Stage::ended; });
+}
+
+std::optional<runtime::ExitStatus> Keeper::await_end(std::chrono::milliseconds most) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, most, [this] { return stage_ == Stage::ended; })) return std::nullopt;
+    if (end_.error) throw Error(*end_.error);
+    return end_.status;
+}
+
+std::unique_ptr<runtime::ContainerHandle> Keeper::attach(const std::string&, const runtime::AttachOptions& how,
+                                                         const runtime::Stdio& stdio) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (stage_ != Stage::running) throw Error(ErrorKind::invalid, "it is not running");
+    }
+    return std::make_unique<Attachment>(
+        KeptContainer{*container_, *hub_, streams_.in.get(),
+                      [this](std::chrono::milliseconds most) { return await_end(most); }},
+        how.from.value_or(hub_->end()), stdio);
 }
 
 namespace {

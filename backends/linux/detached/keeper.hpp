@@ -34,6 +34,8 @@ public:
                                         const CancelToken& cancel) override;
     runtime::ExitStatus wait(const std::string& id, const CancelToken& cancel) override;
     void stop(const std::string& id, std::chrono::milliseconds grace) override;
+    std::unique_ptr<runtime::ContainerHandle> attach(const std::string& id, const runtime::AttachOptions& how,
+                                                     const runtime::Stdio& stdio) override;
 
     // What is not about the container is not its business.
     runtime::ProbeReport probe() override;
@@ -70,6 +72,7 @@ private:
                                                     const CancelToken& cancel);
     void see_through();
     void record_end(EndRecord end);
+    std::optional<runtime::ExitStatus> await_end(std::chrono::milliseconds most);
 
     std::unique_ptr<runtime::ContainerRuntime> runtime_;
     Records records_;

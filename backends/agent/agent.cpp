@@ -57,7 +57,10 @@ private:
         }
         try {
             const auto found = requests_.find(stream);
-            if (found != requests_.end()) {
+            if (found != requests_.end() && message.value("do", "") == "abandon") {
+                link_.discard(stream);
+                found->second->abandon();
+            } else if (found != requests_.end()) {
                 found->second->message(message);
             } else if (message.value("do", "") != "cancel" && message.contains("new")) {
                 auto request = make_request(runtime_, link_, stream, message);

@@ -112,6 +112,18 @@ void Multiplexer::break_silence(Reader& reader) const {
     if (reader.silence) reader.until = Clock::now() + *reader.silence;
 }
 
+void Multiplexer::discard(std::uint32_t stream) {
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& [key, reader] : readers_) {
+            if (key.first != stream) continue;
+            reader.unwanted = true;
+            reader.credit = first_credit;
+        }
+    }
+    wake();
+}
+
 void Multiplexer::forget(std::uint32_t stream) {
     {
         const std::lock_guard lock(mutex_);
@@ -395,7 +407,7 @@ void Multiplexer::read_port(const Key& key, Reader& reader) {
     const auto got = ::read(reader.port.handle, bytes.data(), most);
     if (got > 0) {
         break_silence(reader);
-        if (lost_) return;  // read on, so that whoever writes can end in peace
+        if (lost_ || reader.unwanted) return;
         reader.credit -= static_cast<std::size_t>(got);
         append_frame(outgoing_, key.second, key.first, {bytes.data(), static_cast<std::size_t>(got)});
     } else if (got == 0 || !is_again(errno)) {

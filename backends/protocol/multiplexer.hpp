@@ -60,6 +60,9 @@ public:
     /// Whoever filled the handles of a stream is gone: what is still in them is sent, then their end, also when
     /// something keeps them open and says nothing for `silence`.
     void finish_reading(std::uint32_t stream, std::chrono::milliseconds silence);
+    /// Nobody wants the bytes of a stream's readers any more: they are read on, so that whoever writes can end in
+    /// peace.
+    void discard(std::uint32_t stream);
     /// Closes the ports of a stream without a word, and takes no more for it.
     void forget(std::uint32_t stream);
     /// When nothing comes from the other side for this long, the link is lost. Both sides must say something more
@@ -77,6 +80,7 @@ private:
         Clock::time_point until{};                         ///< when that is over
         Clock::time_point rests_until{};
         bool at_end = false;
+        bool unwanted = false;  ///< discard()
     };
     struct Writer {
         Port port;

@@ -119,6 +119,11 @@ void AgentClient::take(std::uint32_t stream, const Json& message) {
             }
             greeted_.notify_all();
         }
+        if (const auto why = message.find("lost"); why != message.end()) set_lost(protocol::read_error(*why));
+        if (const auto status = message.find("status"); status != message.end()) {
+            status_ = *status;
+            greeted_.notify_all();
+        }
         return;
     }
     const auto found = streams_.find(stream);
@@ -130,8 +135,10 @@ void AgentClient::take(std::uint32_t stream, const Json& message) {
 
 void AgentClient::take_lost(const Error& why) {
     const std::lock_guard lock(mutex_);
-    Error error = why;
-    error.add_context(host_);
+    if (!lost_) set_lost(Error(why).add_context(host_));
+}
+
+void AgentClient::set_lost(const Error& error) {
     lost_ = error;
     for (auto& [number, stream] : streams_) {
         const std::lock_guard inner(stream->mutex_);
@@ -139,6 +146,13 @@ void AgentClient::take_lost(const Error& why) {
         stream->changed_.notify_all();
     }
     greeted_.notify_all();
+}
+
+std::optional<Json> AgentClient::holder_status(std::chrono::milliseconds most) {
+    link_.send(0, Json{{"status", true}});
+    std::unique_lock lock(mutex_);
+    greeted_.wait_for(lock, most, [this] { return status_ || lost_; });
+    return status_;
 }
 
 std::shared_ptr<AgentStream> AgentClient::open() {

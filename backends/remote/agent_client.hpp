@@ -68,6 +68,11 @@ public:
     void send(const AgentStream& stream, const protocol::Json& message) { link_.send(stream.number(), message); }
     void close(const AgentStream& stream);
 
+    /// Of a connection that a holder keeps (relay.hpp): what it says about itself, or nothing.
+    std::optional<protocol::Json> holder_status(std::chrono::milliseconds most);
+    /// Asks the holder to end the connection.
+    void disconnect_holder() { link_.send(0, protocol::Json{{"disconnect", true}}); }
+
     /// A request with one answer. @return its result
     protocol::Json call(protocol::Json message, const ProgressSink& progress = {}, const CancelToken& cancel = {});
     /// The same with output, which goes to handles of the caller's.
@@ -81,6 +86,7 @@ private:
     void take(std::uint32_t stream, const protocol::Json& message);
     void ping();
     void take_lost(const Error& why);
+    void set_lost(const Error& error);
 
     const std::string host_;
     protocol::Multiplexer link_;
@@ -90,6 +96,7 @@ private:
     std::condition_variable greeted_;
     bool has_hello_ = false;
     std::optional<Error> lost_;
+    std::optional<protocol::Json> status_;
     std::uint32_t next_ = 1;
     std::map<std::uint32_t, std::shared_ptr<AgentStream>> streams_;
     const AgentTiming timing_;

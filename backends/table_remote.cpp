@@ -9,4 +9,6 @@ const BackendEntry* find_remote_backend() {
     return &remote;
 }
 
+int hold_host(const std::string& host) { return backends::hold_ssh(host); }
+
 }  // namespace locald::runtime

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <string>
+
 #include "core/runtime/backend_entry.hpp"
 
 namespace locald::runtime {
 
 /// The row for a host that is named; none where the build has no client for it (LOCALD_BACKEND_SSH=OFF).
 const BackendEntry* find_remote_backend();
+
+/// The body of the hidden verb `host-holder HOST`. @throws Error where the build has no client
+int hold_host(const std::string& host);
 
 }  // namespace locald::runtime

@@ -8,6 +8,7 @@
 #include "backends/agent/agent.hpp"
 #include "backends/keeper.hpp"
 #include "backends/storage_worker.hpp"
+#include "backends/table_remote.hpp"
 #include "cli/command_line.hpp"
 #include "cli/output.hpp"
 #include "core/base/error.hpp"
@@ -33,6 +34,7 @@ int run(const std::vector<std::string>& args) {
     }
     if (!args.empty() && args.front() == "keeper") return backends::keeper_main({args.begin() + 1, args.end()});
     if (!args.empty() && args.front() == "agent") return backends::agent_main({args.begin() + 1, args.end()});
+    if (args.size() == 2 && args.front() == "host-holder") return runtime::hold_host(args.back());
     const auto line = cli::parse_command_line(cli::all_commands(), args);
     if (!line.text.empty()) {
         cli::print(line.text);

@@ -76,7 +76,7 @@ AgentClient::AgentClient(int in, int out, std::string host, const AgentTiming& t
     }
     Error error(ErrorKind::unavailable, "wait for the agent on " + host_ + ": it said nothing for " +
                                             std::to_string(timing.greeting / 1s) + " seconds");
-    if (answered && !has_hello_) error = *lost_;
+    if (answered && !has_hello_ && lost_) error = *lost_;
     if (has_hello_) {
         error = Error(ErrorKind::unsupported, "use the agent on " + host_ + ": it is locald " + hello_.version +
                                                   " with protocol " + std::to_string(hello_.protocol) + ", this is " +

@@ -67,6 +67,15 @@ bool Relay::flush(int handle, std::string& outgoing) {
     return true;
 }
 
+std::optional<Error> Relay::wait_for_greeting(std::chrono::milliseconds most) {
+    const auto end = Clock::now() + most;
+    while (greeting_.empty() && !ends_) {
+        if (Clock::now() >= end) return Error(ErrorKind::unavailable, host_ + ": the agent said nothing");
+        step(most);
+    }
+    return lost_;
+}
+
 void Relay::run(std::chrono::milliseconds idle) {
     append(to_agent_, 0, Json{{"lease", std::chrono::milliseconds(30s).count()}});
     while (step(idle)) {
@@ -211,6 +220,7 @@ void Relay::drop(Client& client) {
 
 void Relay::lose(const Error& why) {
     if (std::exchange(ends_, true)) return;
+    lost_ = why;
     for (const auto& client : clients_) append(client->outgoing, 0, Json{{"lost", protocol::write_error(why)}});
 }
 

@@ -25,8 +25,9 @@ public:
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
 
+    /// @return why the agent did not greet, or nothing
+    std::optional<Error> wait_for_greeting(std::chrono::milliseconds most);
     /// Until a client says so, the agent is lost, or there was no client for `idle`. The clients are told why.
-    /// @throws Error when the agent does not greet
     void run(std::chrono::milliseconds idle);
 
 private:
@@ -66,6 +67,7 @@ private:
     std::uint32_t next_ = 1;
     Clock::time_point heard_ = Clock::now(), pinged_ = Clock::now(), used_ = Clock::now();
     bool ends_ = false;
+    std::optional<Error> lost_;
 };
 
 }  // namespace locald::backends

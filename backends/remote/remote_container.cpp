@@ -183,10 +183,13 @@ std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::
         stream_->wait_closed(FrameType::err);
         return status_;
     }
-    throw Error(*error_);
+    throw error_.value_or(Error(ErrorKind::lost, "wait for container " + id_ + ": its end is not known"));
 }
 
-runtime::ExitStatus RemoteContainer::wait() { return *take_end(std::nullopt); }
+runtime::ExitStatus RemoteContainer::wait() {
+    if (const auto status = take_end(std::nullopt)) return *status;
+    throw Error(ErrorKind::lost, "wait for container " + id_ + ": its end is not known");
+}
 
 std::optional<runtime::ExitStatus> RemoteContainer::wait_for(std::chrono::milliseconds timeout) {
     return take_end(timeout);

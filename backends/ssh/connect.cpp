@@ -148,22 +148,35 @@ std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::mil
     return open_one(route, session, most);
 }
 
-std::shared_ptr<AgentClient> connect_agent(const SshRoute& route) {
-    const auto pairs = find_guest_pairs();
-    auto session = open_session(route, greeting_most);
-    auto channel = start_agent(*session, route.name, pairs);
+AgentLink open_agent(const SshRoute& route) {
     struct Connection {
         std::shared_ptr<SshSession> session;
         SshChannel channel;
+    };
+    const auto pairs = find_guest_pairs();
+    auto connection = std::make_shared<Connection>();
+    connection->session = open_session(route, greeting_most);
+    connection->channel = start_agent(*connection->session, route.name, pairs);
+    AgentLink link;
+    link.handle = connection->channel.release();
+    link.explain = [connection, name = route.name](const Error& error) {
+        return explain_agent_end(error, name, connection->channel.wait(1s).value_or(RemoteExit{}));
+    };
+    link.keeps = std::move(connection);
+    return link;
+}
+
+std::shared_ptr<AgentClient> connect_agent(const SshRoute& route) {
+    struct Connection {
+        AgentLink link;
         std::unique_ptr<AgentClient> client;
     };
-    auto connection = std::make_shared<Connection>(Connection{std::move(session), std::move(channel), nullptr});
-    const int handle = connection->channel.release();
+    auto connection = std::make_shared<Connection>(Connection{open_agent(route), nullptr});
     try {
-        connection->client = std::make_unique<AgentClient>(handle, handle, route.name);
+        connection->client =
+            std::make_unique<AgentClient>(connection->link.handle, connection->link.handle, route.name);
     } catch (const Error& e) {
-        const auto exit = connection->channel.wait(1s);
-        throw explain_agent_end(e, route.name, exit.value_or(RemoteExit{}));
+        throw connection->link.explain(e);
     }
     return {connection, connection->client.get()};
 }

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "backends/remote/agent_client.hpp"
+#include "backends/remote/holder.hpp"
 #include "backends/ssh/session.hpp"
 #include "backends/ssh/ssh_config.hpp"
 
@@ -29,6 +29,8 @@ SshRoute find_route(const SshAddress& address);
 std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::milliseconds most);
 
 /// An agent over a session of its own, put there first where it is not.
+AgentLink open_agent(const SshRoute& route);
+/// The same with its client.
 std::shared_ptr<AgentClient> connect_agent(const SshRoute& route);
 
 }  // namespace locald::backends

@@ -10,4 +10,8 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
     return make_remote_runtime([address] { return connect_agent(find_route(address)); });
 }
 
+int hold_ssh(const std::string& host) {
+    return hold(host, [&host] { return open_agent(find_route(parse_ssh_address(host))); });
+}
+
 }  // namespace locald::backends

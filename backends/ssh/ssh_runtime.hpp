@@ -1,10 +1,17 @@
 #pragma once
 
+#include <string>
+
 #include "core/runtime/container_runtime.hpp"
 
 namespace locald::backends {
 
-/// Containers of another Linux host, `choice.host`, over SSH. Nothing is connected before the first call.
+/// Containers of another Linux host, `choice.host`, over SSH. Nothing is connected before the first call. The command's
+/// goes by way of a process that keeps the connection (remote/holder.hpp) unless LOCALD_HOLDER is `no`; the library's
+/// connects itself.
 std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice);
+
+/// The body of the hidden verb `host-holder HOST`. Not for people.
+int hold_ssh(const std::string& host);
 
 }  // namespace locald::backends

@@ -24,6 +24,8 @@ std::unique_ptr<CommandBody> make_image_import();
 std::unique_ptr<CommandBody> make_image_export();
 std::unique_ptr<CommandBody> make_bundle_prepare();
 std::unique_ptr<CommandBody> make_bundle_inspect();
+std::unique_ptr<CommandBody> make_host_ls();
+std::unique_ptr<CommandBody> make_host_disconnect();
 std::unique_ptr<CommandBody> make_admin_setup();
 std::unique_ptr<CommandBody> make_admin_status();
 std::unique_ptr<CommandBody> make_admin_remove();

@@ -115,6 +115,13 @@ constexpr std::array commands{
             "DIR must be empty or not exist. The options are those of `locald container run` and end at IMAGE.",
             "locald bundle prepare alpine ./bundle && sudo crun run -b ./bundle demo", make_bundle_prepare},
     Command{"bundle inspect", "Check a bundle and show it as JSON", "DIR", 1, 1, false, "", "", make_bundle_inspect},
+    Command{"host ls", "List the connections to other hosts that are kept", "", 0, 0, false,
+            "The first command to a host starts a process that keeps the connection, so that the next one needs no key "
+            "exchange. It ends when nobody used it for five minutes. With LOCALD_HOLDER=no nothing is kept.",
+            "", make_host_ls},
+    Command{"host disconnect", "End the connection to a host, or all", "[HOST]", 0, 1, false,
+            "What runs there in the foreground of a command is stopped.",
+            "locald host disconnect ssh://me@build.example", make_host_disconnect},
     Command{"admin setup", "Install the shim for all users of this host (root)", "", 0, 0, false, setup_help,
             "sudo locald admin setup\nsudo locald admin setup --group containers\nsudo locald admin setup --dry-run",
             make_admin_setup},

@@ -73,7 +73,9 @@ const std::vector<Room>& rooms() {
         {"backends/remote", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
         {"backends/ssh",
          {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol", "backends/remote"}},
-        {"cli", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/agent"}},
+        {"cli",
+         {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/agent",
+          "backends/remote", "backends/ssh"}},
     };
     return table;
 }

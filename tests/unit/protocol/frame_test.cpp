@@ -7,7 +7,6 @@
 
 using namespace locald::protocol;
 using locald::Error;
-using locald::ErrorKind;
 
 namespace {
 

@@ -1,0 +1,159 @@
+#include "backends/remote/holder.hpp"
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <utility>
+
+#include "backends/remote/local_socket.hpp"
+#include "backends/remote/relay.hpp"
+#include "core/base/log.hpp"
+#include "core/host/child_process.hpp"
+#include "core/host/directories.hpp"
+#include "core/host/lock.hpp"
+#include "core/host/pipe.hpp"
+#include "core/host/stream.hpp"
+
+namespace locald::backends {
+
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::Json;
+
+constexpr auto idle_most = 5min;
+constexpr auto answer_most = 2s;
+constexpr auto greeting_most = 20s;
+// Where a new holder finds the pipe that it reports on.
+constexpr int report_number = 3;
+
+std::string directory() { return host::runtime_directory() + "/hosts"; }
+
+/// FNV-1a: a name that fits into a socket's path; the holder's own word tells two hosts of one name apart.
+std::string short_name(const std::string& host) {
+    std::uint64_t hash = 14695981039346656037ULL;
+    for (const char c : host) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::string name;
+    for (unsigned shift = 60;; shift -= 4) {
+        name += digits[(hash >> shift) & 15U];
+        if (shift == 0) return name;
+    }
+}
+
+std::shared_ptr<AgentClient> client_of(int socket, const std::string& host) {
+    return std::make_shared<AgentClient>(socket, socket, host);
+}
+
+/// Starts one and waits until it listens. @throws Error as it says it
+void start_holder(const std::string& host, const std::string& program) {
+    const auto report = host::make_pipe();
+    host::ChildOptions options;
+    options.argv = {program, "host-holder", host};
+    options.env = host::current_environment();
+    options.cwd = "/";
+    options.new_process_group = true;
+    options.handles = {{report[1], report_number}};
+    auto child = host::Child::start(options);
+    ::close(report[1]);
+    std::string said;
+    host::read_to_end(report[0], [&](std::string_view bytes) { said += bytes; });
+    ::close(report[0]);
+    if (said == "ready") {
+        child.release();
+        return;
+    }
+    const auto status = child.wait();
+    if (!said.empty()) throw protocol::read_error(protocol::parse(said));
+    throw Error(ErrorKind::lost, "connect to " + host + ": the process that keeps the connection ended with " +
+                                     std::to_string(status.exit_code()) + " before it was ready");
+}
+
+}  // namespace
+
+std::string holder_socket(const std::string& host) { return directory() + "/" + short_name(host); }
+
+std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const std::string& program) {
+    const auto path = holder_socket(host);
+    if (const auto socket = connect_to(path)) return client_of(*socket, host);
+    host::ensure_private_directory(host::runtime_directory());
+    host::ensure_private_directory(directory());
+    const auto lock = host::FileLock::acquire(path + ".lock");
+    if (const auto socket = connect_to(path)) return client_of(*socket, host);  // somebody else was faster
+    start_holder(host, program);
+    if (const auto socket = connect_to(path)) return client_of(*socket, host);
+    throw Error(ErrorKind::lost, "connect to " + host + ": the process that keeps the connection is gone again");
+}
+
+std::vector<Holder> list_holders() {
+    std::vector<Holder> holders;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory(), error)) {
+        if (!entry.is_socket(error)) continue;
+        const auto socket = connect_to(entry.path().string());
+        if (!socket) {
+            std::filesystem::remove(entry.path(), error);
+            continue;
+        }
+        try {
+            const auto client = client_of(*socket, entry.path().string());
+            const auto status = client->holder_status(answer_most);
+            if (!status) continue;
+            Holder holder;
+            holder.host = protocol::without_escapes(status->at("host").get<std::string>());
+            holder.socket = entry.path().string();
+            holder.pid = status->at("pid").get<int>();
+            holder.clients = status->at("clients").get<unsigned>();
+            holders.push_back(std::move(holder));
+        } catch (const std::exception& e) {
+            log(LogLevel::debug, "ask " + entry.path().string() + ": " + e.what());  // it is ending
+        }
+    }
+    return holders;
+}
+
+std::vector<Holder> end_holders(const std::string& host) {
+    std::vector<Holder> ended;
+    for (auto& holder : list_holders()) {
+        if (!host.empty() && holder.host != host) continue;
+        const auto socket = connect_to(holder.socket);
+        if (!socket) continue;
+        client_of(*socket, holder.host)->disconnect_holder();
+        ended.push_back(std::move(holder));
+    }
+    return ended;
+}
+
+int hold(const std::string& host, const std::function<AgentLink()>& connect) {
+    ::setsid();
+    ::fcntl(report_number, F_SETFD, FD_CLOEXEC);
+    std::signal(SIGPIPE, SIG_IGN);
+    const auto path = holder_socket(host);
+    try {
+        const auto link = connect();
+        host::ensure_private_directory(directory());
+        Relay relay(link.handle, listen_at(path), host);
+        if (const auto why = relay.wait_for_greeting(greeting_most))
+            throw link.explain ? link.explain(*why) : Error(*why);
+        host::write_all(report_number, "ready");
+        ::close(report_number);
+        relay.run(idle_most);
+        ::unlink(path.c_str());
+        return 0;
+    } catch (const Error& e) {
+        ::unlink(path.c_str());
+        try {
+            host::write_all(report_number, protocol::dump(protocol::write_error(e)));
+        } catch (const Error&) {  // it was told "ready", or is gone
+        }
+        return exit_code_of(e);
+    }
+}
+
+}  // namespace locald::backends

@@ -1,0 +1,125 @@
+"""The process that keeps a connection: one a host, private, and no command is worse off for it."""
+
+import os
+import re
+import shutil
+import signal
+import stat
+import unittest
+from pathlib import Path
+
+from tests.e2e.support import IS_ROOT, ContainerCase, world
+from tests.ssh.server import Server
+
+
+@unittest.skipUnless(IS_ROOT, "needs root to run a server for another account")
+class Holder(ContainerCase):
+    def setUp(self):
+        super().setUp()
+        self.server = Server(self.who.home / "sshd")
+        self.addCleanup(self.server.remove)
+        there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
+        self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid, there)
+        self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
+        self.env = {"LOCALD_HOST": self.server.url(self.who.name)}
+        self.addCleanup(self.end)
+
+    def end(self):
+        self.locald("host", "disconnect")
+        shutil.rmtree(self.who.runtime / "locald/hosts", ignore_errors=True)
+        self.wait_for(lambda: "agent" not in " ".join(self.own().values()), "end of the agent")
+
+    def own(self):
+        from tests.e2e.support import descendants
+        return descendants()
+
+    def locald(self, *words, **env):
+        return self.who.locald(*words, env={**self.env, **env})
+
+    def hello(self, code=7, **env):
+        return self.locald("--quiet", "container", "run", "locald/hello", "exit", str(code), **env)
+
+    def logins(self):
+        return len(re.findall("Accepted publickey", self.server.log.read_text()))
+
+    def test_the_second_command_needs_no_login(self):
+        for code in (7, 8, 9):
+            self.assertEqual(self.hello(code).code, code)
+        self.assertEqual(self.logins(), 1)
+        listed = self.locald("host", "ls").text.splitlines()
+        self.assertEqual(len(listed), 2, listed)
+        self.assertIn(self.env["LOCALD_HOST"], listed[1])
+
+    def test_many_first_commands_at_once_make_one_connection(self):
+        started = [self.who.start("--quiet", "container", "run", "locald/hello", "exit", "5", env=self.env) for _ in range(6)]
+        self.assertEqual([self.finish(process).code for process in started], [5] * 6)
+        self.assertEqual(self.logins(), 1)
+
+    def test_nobody_else_can_use_it(self):
+        self.hello()
+        [socket] = [path for path in (self.who.runtime / "locald/hosts").iterdir() if path.is_socket()]
+        self.assertEqual(stat.S_IMODE(socket.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(socket.parent.stat().st_mode), 0o700)
+
+    def test_a_killed_one_is_replaced(self):
+        self.hello()
+        for pid, line in self.own().items():
+            if "host-holder" in line:
+                os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.hello(3).code, 3)
+        self.assertEqual(self.logins(), 2)
+
+    def test_a_command_hears_that_its_connection_was_ended(self):
+        process = self.who.start("--quiet", "container", "run", "--rootfs", self.rootfs(), "/bin/busybox", "sleep", "60", env=self.env)
+        self.wait_for(lambda: "/bin/busybox sleep 60 " in self.own().values(), "container")
+        self.assertEqual(self.locald("host", "disconnect").code, 0)
+        done = self.finish(process)
+        self.assertEqual(done.code, 125, done)
+        self.assertIn("host disconnect", done.errors)
+
+    def test_a_server_that_is_killed_is_a_lost_connection(self):
+        process = self.who.start("--quiet", "container", "run", "--rootfs", self.rootfs(), "/bin/busybox", "sleep", "61", env=self.env)
+        self.wait_for(lambda: "/bin/busybox sleep 61 " in self.own().values(), "container")
+        for pid in self.sessions():
+            os.kill(pid, signal.SIGKILL)
+        done = self.finish(process)
+        self.assertEqual(done.code, 125, done)
+        self.assertRegex(done.errors, "closed by the other side|lost")
+        self.wait_for(lambda: "/bin/busybox sleep 61 " not in self.own().values(), "end of the container", 20)
+
+    def test_why_there_is_no_connection_reaches_the_command(self):
+        (self.who.home / ".ssh/known_hosts").write_text("")
+        self.assert_error(self.hello(), 125, "host key", "not known", "SHA256:")
+        self.server.stop()
+        self.assert_error(self.hello(), 125, "Connection refused", "sshd")
+        self.assertEqual(self.locald("host", "ls").text.splitlines()[1:], [])
+
+    def test_without_one_every_command_logs_in(self):
+        for _ in range(2):
+            self.assertEqual(self.hello(LOCALD_HOLDER="no").code, 7)
+        self.assertEqual(self.logins(), 2)
+
+    def rootfs(self):
+        root = self.who.directory("rootfs")
+        self.who.directory("rootfs/bin")
+        if not (root / "bin/busybox").exists():
+            self.who.write("rootfs/bin/busybox", Path("/bin/busybox").read_bytes()).chmod(0o755)
+        self.addCleanup(shutil.rmtree, root, ignore_errors=True)
+        return root
+
+    def sessions(self):
+        """The server's processes of connections."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if line.startswith(f"sshd: {self.who.name}".encode()):
+                    found.append(int(entry.name))
+        return found
+
+
+if __name__ == "__main__":
+    unittest.main()

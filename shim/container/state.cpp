@@ -177,12 +177,14 @@ void StateDir::keep_spec(const oci::Spec& spec) const {
         reduced.hooks->poststart = spec.hooks->poststart;
         reduced.hooks->poststop = spec.hooks->poststop;
     }
-    reduced.linux_.emplace();
-    reduced.linux_->namespaces = spec.linux_->namespaces;
-    reduced.linux_->uid_mappings = spec.linux_->uid_mappings;
-    reduced.linux_->gid_mappings = spec.linux_->gid_mappings;
-    reduced.linux_->personality = spec.linux_->personality;
-    reduced.linux_->intel_rdt = spec.linux_->intel_rdt;
+    auto& linux = reduced.linux_.emplace();
+    if (spec.linux_) {
+        linux.namespaces = spec.linux_->namespaces;
+        linux.uid_mappings = spec.linux_->uid_mappings;
+        linux.gid_mappings = spec.linux_->gid_mappings;
+        linux.personality = spec.linux_->personality;
+        linux.intel_rdt = spec.linux_->intel_rdt;
+    }
     keep(spec_name, oci::to_json(reduced, false));
 }
 

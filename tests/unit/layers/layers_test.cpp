@@ -75,7 +75,7 @@ const std::vector<Room>& rooms() {
          {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol", "backends/remote"}},
         {"cli",
          {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/agent",
-          "backends/remote", "backends/ssh"}},
+          "backends/remote", "backends/table"}},
     };
     return table;
 }

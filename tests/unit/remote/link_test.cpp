@@ -114,6 +114,7 @@ TEST(Link, ARunIsAsTheRuntimesOwn) {
 TEST(Link, SeveralRunsAtOnce) {
     Linked linked;
     std::vector<std::thread> threads;
+    threads.reserve(16);
     std::atomic<int> right = 0;
     for (int i = 0; i < 16; ++i) {
         threads.emplace_back([&] {

@@ -66,6 +66,7 @@ bool none_alive() {
 TEST(Relay, ManyClientsShareOneAgent) {
     const Relayed relayed;
     std::vector<std::thread> threads;
+    threads.reserve(16);
     std::atomic<int> right = 0;
     for (int i = 0; i < 8; ++i) {
         threads.emplace_back([&] {

@@ -16,8 +16,9 @@ namespace {
 
 /// user-<uid> of a version 1 hierarchy; empty where the prologue made none.
 CgroupDir user_dir(const char* controller) {
+    if (locald_rights.mode != locald_was_setuid) return {};
     const CgroupMount* mount = cgroup_host().v1(controller);
-    if (mount == nullptr || locald_rights.mode != locald_was_setuid) return {};
+    if (mount == nullptr) return {};
     for (const char* base : {"/system.slice/locald.service", "/locald"}) {
         auto dir = CgroupDir::open(cgroup_host(), mount->mount_point + base + "/user-" + std::to_string(::getuid()));
         if (dir) return dir;

@@ -177,13 +177,13 @@ void StateDir::keep_spec(const oci::Spec& spec) const {
         reduced.hooks->poststart = spec.hooks->poststart;
         reduced.hooks->poststop = spec.hooks->poststop;
     }
-    auto& linux = reduced.linux_.emplace();
+    auto& kept = reduced.linux_.emplace();
     if (spec.linux_) {
-        linux.namespaces = spec.linux_->namespaces;
-        linux.uid_mappings = spec.linux_->uid_mappings;
-        linux.gid_mappings = spec.linux_->gid_mappings;
-        linux.personality = spec.linux_->personality;
-        linux.intel_rdt = spec.linux_->intel_rdt;
+        kept.namespaces = spec.linux_->namespaces;
+        kept.uid_mappings = spec.linux_->uid_mappings;
+        kept.gid_mappings = spec.linux_->gid_mappings;
+        kept.personality = spec.linux_->personality;
+        kept.intel_rdt = spec.linux_->intel_rdt;
     }
     keep(spec_name, oci::to_json(reduced, false));
 }

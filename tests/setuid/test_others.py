@@ -131,8 +131,8 @@ class Planted(SetuidCase):
         uid, other = self.who.uid, user("other").uid
         self.assertEqual(self.start_in("true").code, 0)
         for script, words in {
-            f"mkdir -m 700 {uid}; chown {other} {uid}": "not his alone",
-            f"mkdir -m 755 {uid}; chown {uid} {uid}": "not his alone",
+            f"mkdir -m 700 {uid}; chown {other} {uid}": "must be his alone",
+            f"mkdir -m 755 {uid}; chown {uid} {uid}": "must be his alone",
             f"mkdir -m 1777 x; ln -s x {uid}": "directory of states",
             f"ln -s {self.who.home} {uid}": "directory of states",
             f"echo >{uid}": "directory of states",
@@ -145,7 +145,7 @@ class Planted(SetuidCase):
 
     def test_a_place_of_anothers_would_be_used(self):
         script = f"mkdir -m 755 {self.who.uid}; chown {self.who.uid} {self.who.uid}"
-        self.assertNotIn("not his alone", self.start_in(script, world().weak("places")).errors)
+        self.assertNotIn("must be his alone", self.start_in(script, world().weak("places")).errors)
 
 
 class Consoles(SetuidCase):

@@ -17,6 +17,8 @@ def free_port():
 
 
 def make_key(path, kind="ed25519"):
+    for old in (Path(path), Path(f"{path}.pub")):
+        old.unlink(missing_ok=True)
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "test", "-f", path], check=True)
     return path
 

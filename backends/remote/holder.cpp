@@ -33,7 +33,8 @@ constexpr auto greeting_most = 20s;
 // Where a new holder finds the pipe that it reports on.
 constexpr int report_number = 3;
 
-std::string directory() { return host::runtime_directory() + "/hosts"; }
+/// Not a name that a container may have: its neighbours are states.
+std::string directory() { return host::runtime_directory() + "/.hosts"; }
 
 /// FNV-1a: a name that fits into a socket's path; the holder's own word tells two hosts of one name apart.
 std::string short_name(const std::string& host) {
@@ -49,6 +50,18 @@ std::string short_name(const std::string& host) {
 
 std::shared_ptr<AgentClient> client_of(int socket, const std::string& host) {
     return std::make_shared<AgentClient>(socket, socket, host);
+}
+
+/// Nothing where nobody listens, or somebody who is just ending.
+std::shared_ptr<AgentClient> try_holder(const std::string& path, const std::string& host) {
+    const auto socket = connect_to(path);
+    if (!socket) return nullptr;
+    try {
+        return client_of(*socket, host);
+    } catch (const Error& e) {
+        if (e.kind() != ErrorKind::lost) throw;
+        return nullptr;
+    }
 }
 
 /// Starts one and waits until it listens. @throws Error as it says it
@@ -81,13 +94,13 @@ std::string holder_socket(const std::string& host) { return directory() + "/" + 
 
 std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const std::string& program) {
     const auto path = holder_socket(host);
-    if (const auto socket = connect_to(path)) return client_of(*socket, host);
+    if (auto client = try_holder(path, host)) return client;
     host::ensure_private_directory(host::runtime_directory());
     host::ensure_private_directory(directory());
     const auto lock = host::FileLock::acquire(path + ".lock");
-    if (const auto socket = connect_to(path)) return client_of(*socket, host);  // somebody else was faster
+    if (auto client = try_holder(path, host)) return client;  // somebody else was faster
     start_holder(host, program);
-    if (const auto socket = connect_to(path)) return client_of(*socket, host);
+    if (auto client = try_holder(path, host)) return client;
     throw Error(ErrorKind::lost, "connect to " + host + ": the process that keeps the connection is gone again");
 }
 

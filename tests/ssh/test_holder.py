@@ -26,7 +26,7 @@ class Holder(ContainerCase):
 
     def end(self):
         self.locald("host", "disconnect")
-        shutil.rmtree(self.who.runtime / "locald/hosts", ignore_errors=True)
+        shutil.rmtree(self.who.runtime / "locald/.hosts", ignore_errors=True)
         self.wait_for(lambda: "agent" not in " ".join(self.own().values()), "end of the agent")
 
     def own(self):
@@ -57,7 +57,7 @@ class Holder(ContainerCase):
 
     def test_nobody_else_can_use_it(self):
         self.hello()
-        [socket] = [path for path in (self.who.runtime / "locald/hosts").iterdir() if path.is_socket()]
+        [socket] = [path for path in (self.who.runtime / "locald/.hosts").iterdir() if path.is_socket()]
         self.assertEqual(stat.S_IMODE(socket.stat().st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(socket.parent.stat().st_mode), 0o700)
 

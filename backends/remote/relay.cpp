@@ -129,7 +129,7 @@ void Relay::accept_client() {
 }
 
 void Relay::read_client(Client& client) {
-    std::array<char, 128 * 1024> bytes;
+    std::array<char, std::size_t(128) * 1024> bytes;
     const auto got = ::recv(client.handle, bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
@@ -138,15 +138,18 @@ void Relay::read_client(Client& client) {
     }
     try {
         client.reader.push({bytes.data(), static_cast<std::size_t>(got)});
-        while (const auto frame = client.reader.next()) {
-            if (frame->stream == 0) {
-                take_own(client, *frame);
-            } else {
-                pass_on(client, *frame);
-            }
-        }
+        while (const auto frame = client.reader.next())
+            take_from_client(client, *frame);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
     } catch (const Error&) {
         client.gone = true;  // no client of ours says that
+    }
+}
+
+void Relay::take_from_client(Client& client, const Frame& frame) {
+    if (frame.stream == 0) {
+        take_own(client, frame);
+    } else {
+        pass_on(client, frame);
     }
 }
 
@@ -171,7 +174,7 @@ void Relay::pass_on(Client& client, const Frame& frame) {
 }
 
 void Relay::read_agent() {
-    std::array<char, 128 * 1024> bytes;
+    std::array<char, std::size_t(128) * 1024> bytes;
     const auto got = ::read(agent_, bytes.data(), bytes.size());
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
@@ -181,19 +184,15 @@ void Relay::read_agent() {
     heard_ = Clock::now();
     try {
         from_agent_.push({bytes.data(), static_cast<std::size_t>(got)});
-        while (const auto frame = from_agent_.next()) {
-            if (frame->stream == 0) {
-                take_from_agent(*frame);
-            } else {
-                pass_back(*frame);
-            }
-        }
+        while (const auto frame = from_agent_.next())
+            take_from_agent(*frame);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
     } catch (const Error& e) {
         lose(e);
     }
 }
 
 void Relay::take_from_agent(const Frame& frame) {
+    if (frame.stream != 0) return pass_back(frame);
     if (!greeting_.empty() || !frame.payload.starts_with(R"({"hello":)")) return;
     protocol::append_frame(greeting_, frame.type, 0, frame.payload);
     for (const auto& client : clients_) client->outgoing += greeting_;

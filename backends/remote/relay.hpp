@@ -48,6 +48,7 @@ private:
     bool step(std::chrono::milliseconds idle);
     void accept_client();
     void read_client(Client& client);
+    void take_from_client(Client& client, const protocol::Frame& frame);
     void take_own(Client& client, const protocol::Frame& frame);
     void pass_on(Client& client, const protocol::Frame& frame);
     void read_agent();

@@ -150,15 +150,16 @@ void DetachedContainers::logs(const std::string& id, const runtime::LogOptions& 
     LogPrinter printer(options, out, err);
     if (options.tail) {
         LogReader all(path, 0);
-        while (const auto piece = all.next()) printer.count(*piece);
+        for (auto piece = all.next(); piece; piece = all.next())
+            printer.count(*piece);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
     }
     LogReader reader(path, 0);
     for (;;) {
         // Asked for first: what came before the end is there to read then.
         const bool kept = records().is_kept(id);
         const auto end = records().find_end(id);
-        while (const auto piece = reader.next()) {
-            printer.print(*piece);
+        for (auto piece = reader.next(); piece; piece = reader.next()) {
+            printer.print(*piece);  // NOLINT(bugprone-unchecked-optional-access): as above
             cancel.check();
         }
         if (end && end->output > reader.position()) printer.tell_lost(end->output - reader.position());

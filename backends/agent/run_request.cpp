@@ -66,10 +66,19 @@ Json RunRequest::work() {
         stdio.out = out.write();
         stdio.err = err.write();
     }
+    // Declared behind the pipes: where the streams are not a process's own, the handle uses our ends of them.
+    struct LetGo {
+        RunRequest& request;
+        ~LetGo() { request.let_go(); }
+    };
+    const LetGo let_go_first{*this};
     auto container = open_handle(stdio);
-    in.close_read();
-    out.close_write();
-    err.close_write();
+    const auto close_ends = [&] {
+        in.close_read();
+        out.close_write();
+        err.close_write();
+    };
+    if (!is_attachment()) close_ends();  // the process has them
     runtime::ContainerHandle* running = container.get();
     if (terminal_) {
         const int master = ::dup(running->stdout_handle());
@@ -90,6 +99,10 @@ Json RunRequest::work() {
         link_.forget(stream_);
         let_go();
         throw Error(ErrorKind::cancelled, "detached");
+    }
+    if (is_attachment()) {
+        out.close_write();  // all is said
+        err.close_write();
     }
     link_.finish_reading(stream_, silence_most);
     {

@@ -28,6 +28,9 @@ SAFE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 #: Lines of progress and warnings, as they come off a terminal.
 NOISE = re.compile(r"locald(?:-shim)?: (?:warning: .*|(?:import|unpack|fetch|pull) \S+ \([\d.]+ [kMG]?B\))\r?\n")
 
+#: The process that holds a connection, and the agent that it started.
+WAY_TO_HOST = re.compile(r"locald host-holder |locald agent --stdio |^sh -c (sh -c )?'?case \$XDG_DATA_HOME ")
+
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -61,6 +64,8 @@ class World:
         if os.getpid() != self.owner:
             return
         if self.server:
+            for actor in list(Actor.made):
+                actor.locald("host", "disconnect")
             self.server.stop()
         for actor in list(Actor.made):
             actor.remove()
@@ -272,7 +277,8 @@ def descendants():
         if walk == os.getpid() and pid != os.getpid():
             with contextlib.suppress(OSError):
                 line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if not line.startswith(("sshd: ", "/usr/sbin/sshd ")):  # what it runs counts
+                # What the way to another host runs counts, not the way itself, which is kept for a while.
+                if not line.startswith(("sshd: ", "/usr/sbin/sshd ")) and not WAY_TO_HOST.search(line):
                     found[pid] = line
     return found
 

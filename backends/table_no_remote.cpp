@@ -4,9 +4,17 @@ namespace locald::runtime {
 
 const BackendEntry* find_remote_backend() { return nullptr; }
 
-int hold_host(const std::string& host) {
+namespace {
+
+[[noreturn]] void fail(const std::string& host) {
     throw Error(ErrorKind::unsupported_platform,
                 "connect to " + host + ": this build was made with LOCALD_BACKEND_SSH=OFF");
 }
+
+}  // namespace
+
+int hold_host(const std::string& host) { fail(host); }
+
+std::string ask_host_key(const std::string& address) { fail(address); }
 
 }  // namespace locald::runtime

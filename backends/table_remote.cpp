@@ -11,4 +11,6 @@ const BackendEntry* find_remote_backend() {
 
 int hold_host(const std::string& host) { return backends::hold_ssh(host); }
 
+std::string ask_host_key(const std::string& address) { return backends::ask_ssh_host_key(address); }
+
 }  // namespace locald::runtime

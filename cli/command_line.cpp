@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "backends/hosts/named_hosts.hpp"
 #include "cli/help.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -163,7 +164,8 @@ private:
 void Globals::add_to(FlagSet& flags) {
     flags.group("Common options");
     flags.text("--backend", "NAME", backend, "Run containers by this backend; by default the platform's own");
-    flags.text("--host", "URL", host, "Run on another Linux host, like ssh://user@host; default: $LOCALD_HOST");
+    flags.text("--host", "NAME|URL", host,
+               "Run on another Linux host, by its name or as ssh://user@host; default: $LOCALD_HOST, then `host use`");
     flags.flag("--debug", debug, "Say on stderr what failed without harm, too");
     flags.flag("--quiet", quiet, "Show errors only: no progress, no notes, no warnings");
     flags.group("Options");
@@ -172,8 +174,15 @@ void Globals::add_to(FlagSet& flags) {
 runtime::RuntimeChoice Globals::choice() const {
     runtime::RuntimeChoice choice;
     choice.backend = backend;
-    choice.host = host;
+    choice.host = host_address();
     return choice;
+}
+
+std::string Globals::host_address() const {
+    // Who asks for a backend means this host.
+    if (host.empty() && !backend.empty()) return {};
+    const auto named = backends::read_own_named_hosts();
+    return named.address_of(host.empty() ? named.in_use : host);
 }
 
 CommandLine parse_command_line(std::span<const Command> commands, const std::vector<std::string>& args) {

@@ -91,6 +91,8 @@ SshRoute find_route(const SshAddress& address, std::size_t depth) {
     route.port = address.port != 0 ? address.port : config.port != 0 ? config.port : 22;
     route.known_as = route.host;
     route.known_hosts = {me.home + "/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"};
+    if (!address.known_hosts.empty()) route.known_hosts = {address.known_hosts};
+    route.host_key = address.host_key;
     for (const auto& file : config.identity_files) {
         route.identity_files.push_back(with_tokens(file, me, route.host, route.user));
     }
@@ -99,6 +101,7 @@ SshRoute find_route(const SshAddress& address, std::size_t depth) {
             route.identity_files.push_back(me.home + "/.ssh/" + name);
         }
     }
+    if (!address.identity.empty()) route.identity_files = {address.identity};
     if (config.proxy_jump.empty() || config.proxy_jump == "none") return route;
     if (depth >= jumps_most) {
         throw Error(ErrorKind::invalid, "find the way to " + address.host + ": more than 8 jumps")
@@ -121,8 +124,11 @@ struct Chained {
         : before(std::move(jump)), session(socket, name, login, most) {}
 };
 
+using KeyCheck = std::function<void(const HostKey&)>;
+
+/// @param check  instead of the one that the route asks for
 std::shared_ptr<SshSession> open_one(const SshRoute& route, std::shared_ptr<SshSession> jump,
-                                     std::chrono::milliseconds most) {
+                                     std::chrono::milliseconds most, const KeyCheck& check = {}) {
     const int socket = jump ? jump->connect(route.host, route.port, most).release()
                             : connect_tcp(route.host, route.port, route.name, most);
     const KnownHosts known(route.known_hosts, route.known_as, route.port);
@@ -130,8 +136,15 @@ std::shared_ptr<SshSession> open_one(const SshRoute& route, std::shared_ptr<SshS
     login.user = route.user;
     login.identity_files = route.identity_files;
     login.use_agent = route.use_agent;
-    login.host_key_types = known.types();
-    login.check_host_key = [&](const HostKey& key) { known.check(key); };
+    if (const auto space = route.host_key.find(' '); space != std::string::npos) {
+        login.host_key_types = {route.host_key.substr(0, space)};
+    } else if (route.host_key.empty()) {
+        login.host_key_types = known.types();
+    }
+    login.check_host_key = [&](const HostKey& key) {
+        if (check) return check(key);
+        route.host_key.empty() ? known.check(key) : check_pinned(key, route.host_key);
+    };
     auto chained = std::make_shared<Chained>(std::move(jump), socket, route.name, login, most);
     return {chained, &chained->session};
 }
@@ -140,12 +153,33 @@ std::shared_ptr<SshSession> open_one(const SshRoute& route, std::shared_ptr<SshS
 
 SshRoute find_route(const SshAddress& address) { return find_route(address, 0); }
 
-std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::milliseconds most) {
+namespace {
+
+std::shared_ptr<SshSession> open_jumps(const SshRoute& route, std::chrono::milliseconds most) {
     std::shared_ptr<SshSession> session;
     for (const auto& jump : route.jumps) {
         session = in_step("jump by " + jump.name + " to " + route.name, [&] { return open_one(jump, session, most); });
     }
-    return open_one(route, session, most);
+    return session;
+}
+
+}  // namespace
+
+std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::milliseconds most) {
+    return open_one(route, open_jumps(route, most), most);
+}
+
+HostKey ask_host_key(const SshRoute& route) {
+    struct Seen {
+        HostKey key;
+    };
+    try {
+        // Nothing is said to a server before its key was looked at, so this is the end of the conversation.
+        open_one(route, open_jumps(route, greeting_most), greeting_most, [](const HostKey& key) { throw Seen{key}; });
+    } catch (const Seen& seen) {
+        return seen.key;
+    }
+    throw Error(ErrorKind::corrupt, "connect to " + route.name + ": host key: the server showed none");
 }
 
 AgentLink open_agent(const SshRoute& route) {

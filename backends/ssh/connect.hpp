@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/hosts/ssh_address.hpp"
 #include "backends/remote/holder.hpp"
 #include "backends/ssh/session.hpp"
 #include "backends/ssh/ssh_config.hpp"
@@ -18,6 +19,7 @@ struct SshRoute {
     std::vector<std::string> identity_files;
     std::vector<std::string> known_hosts;
     std::string known_as;         ///< its name in known_hosts
+    std::string host_key;         ///< `[TYPE ]SHA256:…`: this key, whatever known_hosts says
     bool use_agent = false;       ///< ssh-agent
     std::vector<SshRoute> jumps;  ///< from here on, the first first
 };
@@ -27,6 +29,9 @@ SshRoute find_route(const SshAddress& address);
 
 /// Connects through all jumps and logs in. The sessions of the jumps live as long as the result.
 std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::milliseconds most);
+
+/// The key that the server shows, which nobody has checked; it is not logged in.
+HostKey ask_host_key(const SshRoute& route);
 
 /// An agent over a session of its own, put there first where it is not.
 AgentLink open_agent(const SshRoute& route);

@@ -6,7 +6,7 @@
 #include <array>
 #include <memory>
 
-#include "backends/ssh/fingerprint.hpp"
+#include "backends/hosts/fingerprint.hpp"
 
 namespace locald::backends {
 
@@ -100,8 +100,19 @@ void KnownHosts::check(const HostKey& key) const {
             throw Error(ErrorKind::denied,
                         "it is not known: " + key.type + " " + key.fingerprint + " is in none of " + joined(files_))
                 .with_remedy(
-                    "compare the fingerprint with the server's own, then run `ssh` to it once, or `locald host add`");
+                    "compare the fingerprint with the server's own, then run `ssh` to it once, or `locald host add "
+                    "NAME "
+                    "URL --host-key " +
+                    key.fingerprint + "`");
     }
+}
+
+void check_pinned(const HostKey& key, const std::string& pinned) {
+    if (pinned == key.fingerprint || pinned == key.type + " " + key.fingerprint) return;
+    throw Error(ErrorKind::denied, "it is not the one that this host was given: the server shows " + key.type + " " +
+                                       key.fingerprint + ", known is " + pinned +
+                                       "; somebody may be listening, or the server was installed anew")
+        .with_remedy("ask whoever runs it; if that is right, give the host the new one: `locald host add --replace`");
 }
 
 }  // namespace locald::backends

@@ -25,4 +25,7 @@ private:
     unsigned port_;
 };
 
+/// @param pinned  `[TYPE ]SHA256:…`, which alone counts. @throws Error(denied) with both when it is another one
+void check_pinned(const HostKey& key, const std::string& pinned);
+
 }  // namespace locald::backends

@@ -9,8 +9,8 @@
 #include <atomic>
 #include <utility>
 
+#include "backends/hosts/fingerprint.hpp"
 #include "backends/ssh/engine.hpp"
-#include "backends/ssh/fingerprint.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {

@@ -1,8 +1,8 @@
 #include "backends/ssh/ssh_config.hpp"
 
 #include <algorithm>
-#include <charconv>
 
+#include "backends/hosts/ssh_address.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 
@@ -39,15 +39,6 @@ std::vector<std::string> words_of(std::string_view line, const std::string& wher
     }
 }
 
-unsigned parse_port(std::string_view text, const std::string& where) {
-    constexpr std::uint64_t highest = 65535;
-    const auto port = parse_u64(text);
-    if (!port || *port == 0 || *port > highest) {
-        throw Error(ErrorKind::invalid, where + ": " + json_quote(text) + " is no port (1 to 65535)");
-    }
-    return static_cast<unsigned>(*port);
-}
-
 /// Whether a Host line with these patterns is about `host`: some pattern matches, and no pattern with `!` does.
 bool is_about(const std::vector<std::string>& words, const std::string& host) {
     bool about = false;
@@ -63,57 +54,6 @@ bool is_about(const std::vector<std::string>& words, const std::string& host) {
 }
 
 }  // namespace
-
-std::string SshAddress::str() const {
-    std::string text = user.empty() ? "" : user + "@";
-    text += host.find(':') != std::string::npos ? "[" + host + "]" : host;
-    if (port != 0) text += ":" + std::to_string(port);
-    return text;
-}
-
-SshAddress parse_ssh_address(std::string_view text) {
-    const std::string where = "host " + json_quote(text.substr(0, 128));
-    const auto fail = [&](const std::string& why) -> Error {
-        return Error(ErrorKind::invalid, where + ": " + why)
-            .with_remedy("write ssh://USER@HOST or ssh://USER@HOST:PORT");
-    };
-    std::string_view rest = text;
-    if (rest.starts_with("ssh://")) rest.remove_prefix(6);
-    if (rest.ends_with('/')) rest.remove_suffix(1);
-    SshAddress address;
-    if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
-        address.user = rest.substr(0, at);
-        rest.remove_prefix(at + 1);
-        if (address.user.empty()) throw fail("the user is empty");
-        if (address.user.find(':') != std::string::npos) throw fail("a password does not belong into an address");
-    }
-    std::string_view port;
-    if (rest.starts_with('[')) {
-        const auto end = rest.find(']');
-        if (end == std::string_view::npos) throw fail("a bracket is not closed");
-        address.host = rest.substr(1, end - 1);
-        port = rest.substr(end + 1);
-        if (!port.empty() && !port.starts_with(':')) throw fail("what stands behind the bracket is no port");
-    } else {
-        const auto colon = rest.find(':');
-        address.host = rest.substr(0, colon);
-        port = colon == std::string_view::npos ? std::string_view() : rest.substr(colon);
-    }
-    if (!port.empty()) address.port = parse_port(port.substr(1), where);
-    const auto is_plain = [](std::string_view part) {
-        return std::all_of(part.begin(), part.end(), [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                   std::string_view("._-:%@\\+").find(c) != std::string_view::npos;
-        });
-    };
-    if (address.host.empty()) throw fail("it has no name");
-    // A name that begins with '-' would be an option of other programs.
-    if (!is_plain(address.host) || !is_plain(address.user) || address.host.starts_with('-') ||
-        address.user.starts_with('-')) {
-        throw fail("it has characters that no host or user has");
-    }
-    return address;
-}
 
 bool matches_pattern(std::string_view text, std::string_view pattern) noexcept {
     // One way back, to the last star: enough, and never worse than both lengths multiplied.
@@ -161,7 +101,7 @@ void read_ssh_config(std::string_view text, const std::string& path, const std::
         } else if (is("User")) {
             if (config.user.empty()) config.user = value();
         } else if (is("Port")) {
-            if (config.port == 0) config.port = parse_port(value(), where);
+            if (config.port == 0) config.port = parse_ssh_port(value(), where);
         } else if (is("IdentityFile")) {
             config.identity_files.push_back(value());
         } else if (is("ProxyJump")) {

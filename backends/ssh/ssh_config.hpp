@@ -6,17 +6,6 @@
 
 namespace locald::backends {
 
-/// `ssh://[user@]host[:port]` as the user wrote it; what he left out is empty or 0.
-struct SshAddress {
-    std::string user, host;
-    unsigned port = 0;
-    /// `user@host:port` without what is not known.
-    std::string str() const;
-};
-
-/// @throws Error(invalid) that names the text and what is wrong
-SshAddress parse_ssh_address(std::string_view text);
-
 /// What ssh_config(5) says about one host.
 struct SshHostConfig {
     std::string host_name, user;

@@ -14,4 +14,9 @@ int hold_ssh(const std::string& host) {
     return hold(host, [&host] { return open_agent(find_route(parse_ssh_address(host))); });
 }
 
+std::string ask_ssh_host_key(const std::string& address) {
+    const auto key = ask_host_key(find_route(parse_ssh_address(address)));
+    return key.type + " " + key.fingerprint;
+}
+
 }  // namespace locald::backends

@@ -14,4 +14,7 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
 /// The body of the hidden verb `host-holder HOST`. Not for people.
 int hold_ssh(const std::string& host);
 
+/// `TYPE SHA256:…` of the key that it shows, which nobody has checked.
+std::string ask_ssh_host_key(const std::string& address);
+
 }  // namespace locald::backends

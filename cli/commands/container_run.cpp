@@ -44,8 +44,9 @@ public:
 
     int run(const Globals& globals, std::vector<std::string> operands) override {
         const auto request = flags_.request(operands, this_process());
-        const auto runtime = runtime::make_runtime(globals.choice());
-        if (globals.host.empty()) make_missing_sources(request, globals.quiet);
+        const auto choice = globals.choice();
+        const auto runtime = runtime::make_runtime(choice);
+        if (choice.host.empty()) make_missing_sources(request, globals.quiet);
         if (request.detach) return run_in_background(*runtime, request, globals.quiet);
         return run_in_foreground(*runtime, request.source, request.options,
                                  {request.interactive, request.options.tty, globals.quiet});

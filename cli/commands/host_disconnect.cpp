@@ -1,3 +1,4 @@
+#include "backends/hosts/named_hosts.hpp"
 #include "backends/remote/holder.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/output.hpp"
@@ -11,8 +12,12 @@ class HostDisconnect final : public CommandBody {
 public:
     int run(const Globals& globals, std::vector<std::string> operands) override {
         const std::string host = operands.empty() ? globals.host : operands.front();
-        const auto ended = backends::end_holders(host);
-        for (const auto& holder : ended) print(holder.host + "\n");
+        const auto named = backends::read_own_named_hosts();
+        if (host == backends::local_host) {
+            throw Error(ErrorKind::invalid, "disconnect from local: no connection leads to this host");
+        }
+        const auto ended = backends::end_holders(named.address_of(host));
+        for (const auto& holder : ended) print(holder.host.substr(0, holder.host.find('?')) + "\n");
         if (ended.empty() && !host.empty()) {
             throw Error(ErrorKind::not_found, "disconnect from " + host + ": no connection to it is kept")
                 .with_remedy("`locald host ls` shows those that are");

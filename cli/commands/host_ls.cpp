@@ -1,5 +1,7 @@
 #include <string>
+#include <vector>
 
+#include "backends/hosts/named_hosts.hpp"
 #include "backends/remote/holder.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/output.hpp"
@@ -8,12 +10,30 @@ namespace locald::cli {
 
 namespace {
 
+/// The host as the user wrote it, without what is kept beside it.
+std::string shown(const std::string& address) { return printable(address.substr(0, address.find('?'))); }
+
 class HostLs final : public CommandBody {
 public:
-    int run(const Globals&, std::vector<std::string>) override {
-        Table table({"HOST", "PID", "COMMANDS"});
-        for (const auto& holder : backends::list_holders()) {
-            table.add({printable(holder.host), std::to_string(holder.pid), std::to_string(holder.clients)});
+    int run(const Globals& globals, std::vector<std::string>) override {
+        const auto named = backends::read_own_named_hosts();
+        auto holders = backends::list_holders();
+        const auto used = globals.host.empty() ? named.in_use : globals.host;
+        Table table({"NAME", "HOST", "PID", "COMMANDS"});
+        for (const auto& [name, host] : named.hosts) {
+            std::vector<std::string> row{name + (name == used ? " *" : ""), shown(host.url), "-", "-"};
+            const auto address = host.address();
+            for (auto holder = holders.begin(); holder != holders.end(); ++holder) {
+                if (holder->host != address) continue;
+                row[2] = std::to_string(holder->pid);
+                row[3] = std::to_string(holder->clients);
+                holders.erase(holder);
+                break;
+            }
+            table.add(std::move(row));
+        }
+        for (const auto& holder : holders) {
+            table.add({"-", shown(holder.host), std::to_string(holder.pid), std::to_string(holder.clients)});
         }
         print(table.str());
         return 0;

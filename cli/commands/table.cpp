@@ -115,13 +115,29 @@ constexpr std::array commands{
             "DIR must be empty or not exist. The options are those of `locald container run` and end at IMAGE.",
             "locald bundle prepare alpine ./bundle && sudo crun run -b ./bundle demo", make_bundle_prepare},
     Command{"bundle inspect", "Check a bundle and show it as JSON", "DIR", 1, 1, false, "", "", make_bundle_inspect},
-    Command{"host ls", "List the connections to other hosts that are kept", "", 0, 0, false,
+    Command{"host add", "Give another host a name", "NAME URL", 2, 2, false,
+            "URL is ssh://USER@HOST[:PORT], where HOST may be one of ~/.ssh/config. Nothing is connected, unless --pin "
+            "says so. The names are kept in $XDG_CONFIG_HOME/locald/hosts.json.\n"
+            "\n"
+            "Without --host-key, --pin and --known-hosts the server's key must be one of ~/.ssh/known_hosts.",
+            "locald host add build ssh://me@build.example --use\n"
+            "locald host add vm ssh://me@127.0.0.1:2222 --identity ./key --host-key SHA256:...",
+            make_host_add},
+    Command{"host use", "Run the commands that name no host on this one", "NAME|local", 1, 1, false,
+            "--host and $LOCALD_HOST come before it. `local` is the way back to this host.",
+            "locald host use build\nlocald host use local", make_host_use},
+    Command{"host show", "Show what is kept of a host as JSON", "NAME", 1, 1, false, "", "", make_host_show},
+    Command{"host rm", "Take the names of hosts away", "NAME...", 1, any_number, false,
+            "The one in use is not taken away. What runs on a host goes on.", "", make_host_rm},
+    Command{"host ls", "List the hosts that have names, and the connections that are kept", "", 0, 0, false,
+            "A star marks the host that commands go to which name none.\n"
+            "\n"
             "The first command to a host starts a process that keeps the connection, so that the next one needs no key "
             "exchange. It ends when nobody used it for five minutes. With LOCALD_HOLDER=no nothing is kept.",
             "", make_host_ls},
     Command{"host disconnect", "End the connection to a host, or all", "[HOST]", 0, 1, false,
             "What runs there in the foreground of a command is stopped.",
-            "locald host disconnect ssh://me@build.example", make_host_disconnect},
+            "locald host disconnect build\nlocald host disconnect ssh://me@build.example", make_host_disconnect},
     Command{"admin setup", "Install the shim for all users of this host (root)", "", 0, 0, false, setup_help,
             "sudo locald admin setup\nsudo locald admin setup --group containers\nsudo locald admin setup --dry-run",
             make_admin_setup},

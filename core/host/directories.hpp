@@ -8,6 +8,9 @@ namespace locald::host {
 /// created.
 std::string data_directory();
 
+/// `$XDG_CONFIG_HOME/locald`, else `~/.config/locald`. Not created.
+std::string config_directory();
+
 /// Where the state of running containers lives: root: `/run/locald/0`; else `$XDG_RUNTIME_DIR/locald`, else
 /// `/tmp/locald-<uid>`.
 std::string runtime_directory();

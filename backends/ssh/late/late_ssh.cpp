@@ -52,4 +52,11 @@ int hold_ssh(const std::string& host) {
     return symbol<Hold>("locald_ssh_hold")(host.c_str());
 }
 
+std::string ask_ssh_host_key(const std::string& address) {
+    using Ask = void (*)(const char*, std::string*);
+    std::string key;
+    symbol<Ask>("locald_ssh_host_key")(address.c_str(), &key);
+    return key;
+}
+
 }  // namespace locald::backends

@@ -1,4 +1,4 @@
-// The loadable module: the SSH backend with all it links, behind two symbols.
+// The loadable module: the SSH backend with all it links, behind three symbols.
 
 #include "backends/ssh/ssh_runtime.hpp"
 
@@ -11,5 +11,9 @@ __attribute__((visibility("default"))) locald::runtime::ContainerRuntime* locald
 
 __attribute__((visibility("default"))) int locald_ssh_hold(const char* host) {
     return locald::backends::hold_ssh(host);
+}
+
+__attribute__((visibility("default"))) void locald_ssh_host_key(const char* address, std::string* key) {
+    *key = locald::backends::ask_ssh_host_key(address);
 }
 }

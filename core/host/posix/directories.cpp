@@ -30,7 +30,7 @@ std::string home_directory() {
     const int err = ::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found);
     if (found == nullptr || found->pw_dir == nullptr || found->pw_dir[0] != '/') {
         Error error(ErrorKind::not_found, "find the home directory of user " + std::to_string(::getuid()), err);
-        throw error.with_remedy("set HOME or XDG_DATA_HOME");
+        throw error.with_remedy("set HOME");
     }
     return found->pw_dir;
 }
@@ -58,6 +58,11 @@ std::string octal(mode_t mode) {
 std::string data_directory() {
     if (auto data = absolute_path_in("XDG_DATA_HOME"); !data.empty()) return data + "/locald";
     return home_directory() + "/.local/share/locald";
+}
+
+std::string config_directory() {
+    if (auto config = absolute_path_in("XDG_CONFIG_HOME"); !config.empty()) return config + "/locald";
+    return home_directory() + "/.config/locald";
 }
 
 std::string runtime_directory() {

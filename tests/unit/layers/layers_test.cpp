@@ -71,11 +71,14 @@ const std::vector<Room>& rooms() {
         {"backends/protocol", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime"}},
         {"backends/agent", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
         {"backends/remote", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
+        // Hosts that have names, and which of their trees are shared.
+        {"backends/hosts", {"core/base", "core/host", "core/runtime"}},
         {"backends/ssh",
-         {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol", "backends/remote"}},
+         {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol", "backends/remote",
+          "backends/hosts"}},
         {"cli",
          {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/agent",
-          "backends/remote", "backends/table"}},
+          "backends/hosts", "backends/remote", "backends/table"}},
     };
     return table;
 }

@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "backends/ssh/fingerprint.hpp"
+#include "backends/hosts/fingerprint.hpp"
 #include "tests/support/temp_dir.hpp"
 
 using namespace locald;

@@ -27,40 +27,7 @@ std::string error_of(std::string_view text) {
     return "no error";
 }
 
-std::string address_error(std::string_view text) {
-    try {
-        parse_ssh_address(text);
-    } catch (const Error& e) {
-        EXPECT_EQ(e.kind(), ErrorKind::invalid);
-        return e.what();
-    }
-    return "no error";
-}
-
 }  // namespace
-
-TEST(SshAddress, HasUserHostAndPort) {
-    const auto all = parse_ssh_address("ssh://me@host.example:2222/");
-    EXPECT_EQ(all.user, "me");
-    EXPECT_EQ(all.host, "host.example");
-    EXPECT_EQ(all.port, 2222U);
-    EXPECT_EQ(all.str(), "me@host.example:2222");
-    EXPECT_EQ(parse_ssh_address("ssh://host").port, 0U);
-    EXPECT_EQ(parse_ssh_address("ssh://me@[::1]:22").host, "::1");
-    EXPECT_EQ(parse_ssh_address("ssh://[fe80::1%eth0]").str(), "[fe80::1%eth0]");
-}
-
-TEST(SshAddress, SaysWhatIsWrong) {
-    EXPECT_THAT(address_error("ssh://"), HasSubstr("no name"));
-    EXPECT_THAT(address_error("ssh://@h"), HasSubstr("user is empty"));
-    EXPECT_THAT(address_error("ssh://me:secret@h"), HasSubstr("password"));
-    EXPECT_THAT(address_error("ssh://h:0"), HasSubstr("no port"));
-    EXPECT_THAT(address_error("ssh://h:70000"), HasSubstr("no port"));
-    EXPECT_THAT(address_error("ssh://-oProxyCommand=x"), HasSubstr("characters"));
-    EXPECT_THAT(address_error("ssh://h/../x"), HasSubstr("characters"));
-    EXPECT_THAT(address_error("ssh://a b"), HasSubstr("characters"));
-    EXPECT_THAT(address_error("ssh://[::1"), HasSubstr("bracket"));
-}
 
 TEST(SshConfig, TheFirstValueCountsAndKeysAddUp) {
     const auto config = config_of("web", R"(

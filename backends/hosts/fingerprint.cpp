@@ -1,4 +1,4 @@
-#include "backends/ssh/fingerprint.hpp"
+#include "backends/hosts/fingerprint.hpp"
 
 #include "core/base/sha256.hpp"
 

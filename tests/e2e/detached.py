@@ -6,6 +6,7 @@ import signal
 
 from tests.e2e import images
 from tests.e2e.support import descendants
+from tests.e2e.test_terminal import Terminal
 
 
 class Detached:
@@ -30,6 +31,23 @@ class Detached:
 
     def verb(self, *words, **kwargs):
         return self.who.locald("container", *words, **kwargs)
+
+    def on_terminal(self, *words):
+        """A verb with a terminal of its own."""
+        terminal = Terminal(self.who, ["container", *words])
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def assert_is_a_shell(self, terminal):
+        """It knows the size of our terminal, and runs what is typed."""
+        terminal.type(b"stty size; echo $((6 * 7))\r")
+        terminal.read_until(b"33 101\r\n")
+        terminal.read_until(b"42")
+
+    def assert_ends_by_exit(self, terminal, code):
+        terminal.type(f"exit {code}\r".encode())
+        self.assertEqual(terminal.wait(), code)
+        self.assertTrue(terminal.is_as_before())
 
     def listed(self, *options):
         done = self.assert_ok(self.verb("ls", "--format", "json", *options))

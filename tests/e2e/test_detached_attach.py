@@ -6,7 +6,6 @@ import time
 from tests.e2e import images
 from tests.e2e.detached import Detached
 from tests.e2e.support import for_each
-from tests.e2e.test_terminal import Terminal
 
 
 @for_each("root", "user")
@@ -79,20 +78,13 @@ class Attach(Detached):
 
     def test_a_terminal_and_the_detach_keys(self):
         name = self.detach("sh", options=("-it",))
-        terminal = Terminal(self.who, ["container", "attach", name])
-        self.addCleanup(terminal.close)
-        terminal.type(b"stty size; echo $((6 * 7))\r")
-        terminal.read_until(b"33 101\r\n")
-        terminal.read_until(b"42")
+        terminal = self.on_terminal("attach", name)
+        self.assert_is_a_shell(terminal)
         terminal.type(b"\x10\x11")
         self.assertEqual(terminal.wait(), 0)
         self.assertTrue(terminal.is_as_before())
         self.assertEqual(self.state_of(name), "running")
-        again = Terminal(self.who, ["container", "attach", "--detach-keys", "x,ctrl-y", name])
-        self.addCleanup(again.close)
-        again.type(b"exit 3\r")
-        self.assertEqual(again.wait(), 3)
-        self.assertTrue(again.is_as_before())
+        self.assert_ends_by_exit(self.on_terminal("attach", "--detach-keys", "x,ctrl-y", name), 3)
         self.assert_prints(self.verb("wait", name), "3\n")
 
     def test_keys_that_are_none_are_refused(self):

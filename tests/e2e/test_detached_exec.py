@@ -5,7 +5,6 @@ import time
 
 from tests.e2e.detached import Detached
 from tests.e2e.support import for_each, reap
-from tests.e2e.test_terminal import Terminal
 
 
 @for_each("root", "user")
@@ -58,14 +57,11 @@ class Exec(Detached):
 
     def test_a_terminal(self):
         name = self.begin()
-        terminal = Terminal(self.who, ["container", "exec", "-it", name, "sh"])
-        self.addCleanup(terminal.close)
-        terminal.type(b"tty; stty size; echo $((6 * 7))\r")
-        terminal.read_until(b"33 101\r\n")
-        terminal.read_until(b"42")
-        terminal.type(b"exit 3\r")
-        self.assertEqual(terminal.wait(), 3)
-        self.assertTrue(terminal.is_as_before())
+        terminal = self.on_terminal("exec", "-it", name, "sh")
+        terminal.type(b"tty\r")
+        terminal.read_until(b"/dev/pts/")
+        self.assert_is_a_shell(terminal)
+        self.assert_ends_by_exit(terminal, 3)
 
     def test_it_ends_with_its_container(self):
         name = self.begin()

@@ -58,3 +58,14 @@ function(locald_library name)
                           $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/locald-runtime>)
   set_property(GLOBAL APPEND PROPERTY LOCALD_LIBRARIES locald_${name})
 endfunction()
+
+# For the command: a library with all it links in a module, lib/locald/locald-NAME.so, that is loaded when it is needed.
+function(locald_late_module name library)
+  set(target locald_${name}_module)
+  add_library(${target} MODULE late/module.cpp)
+  target_link_libraries(${target} PRIVATE ${library} locald_options locald_sanitize)
+  target_link_options(${target} PRIVATE LINKER:--exclude-libs,ALL)
+  set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME locald-${name} LIBRARY_OUTPUT_DIRECTORY
+                                                                                  ${PROJECT_BINARY_DIR}/lib/locald)
+  install(TARGETS ${target} LIBRARY DESTINATION lib/locald)
+endfunction()

@@ -2,16 +2,14 @@
 // they come with a module, and only where a connection is made: by the process that keeps it. What links the library
 // keeps the backend linked in.
 
-#include <dlfcn.h>
-
 #include <cstdlib>
 #include <string_view>
 
 #include "backends/remote/holder.hpp"
 #include "backends/remote/remote_runtime.hpp"
 #include "backends/ssh/ssh_runtime.hpp"
-#include "core/base/error.hpp"
 #include "core/host/directories.hpp"
+#include "core/host/late_module.hpp"
 
 namespace locald::backends {
 
@@ -19,17 +17,7 @@ namespace {
 
 template <class Function>
 Function symbol(const char* name) {
-    const std::string own = host::own_executable();
-    const std::string path = own.substr(0, own.rfind('/') + 1) + "../lib/locald/locald-ssh.so";
-    // Never closed: what it made lives as long as the program.
-    void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (module == nullptr) {
-        throw Error(ErrorKind::not_found, std::string("load the SSH client: ") + ::dlerror())
-            .with_remedy("install locald with its lib/locald beside bin, or build it again");
-    }
-    const auto found = reinterpret_cast<Function>(::dlsym(module, name));
-    if (found == nullptr) throw Error(ErrorKind::corrupt, "load the SSH client from " + path + ": " + ::dlerror());
-    return found;
+    return reinterpret_cast<Function>(host::load_from_module("locald-ssh", name, "the SSH client"));
 }
 
 bool keeps_connections() {

@@ -1,13 +1,11 @@
 #include "backends/linux/container_dir.hpp"
 
-#include <dirent.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <memory>
 
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
@@ -79,16 +77,8 @@ void ContainerDirs::forget(const std::string& id) const noexcept {
 }
 
 void ContainerDirs::sweep(const std::function<void(const std::string& id)>& remove) const {
-    struct Close {
-        void operator()(DIR* dir) const noexcept { ::closedir(dir); }
-    };
-    const std::unique_ptr<DIR, Close> dir(::opendir(containers_.c_str()));
-    if (!dir) throw_errno(errno, "read directory ", containers_);
-    std::vector<std::string> ids;
-    for (const dirent* entry = nullptr; (entry = ::readdir(dir.get())) != nullptr;) {
-        if (is_container_id(entry->d_name)) ids.emplace_back(entry->d_name);
-    }
-    for (const auto& id : ids) {
+    for (const auto& id : posix::names_in(containers_)) {
+        if (!is_container_id(id)) continue;
         const auto lock = try_claim(id);
         if (!lock) continue;
         struct stat st {};

@@ -1,12 +1,9 @@
-#include <dirent.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <set>
 #include <thread>
 
@@ -23,21 +20,6 @@
 namespace locald::image {
 
 namespace {
-
-std::vector<std::string> names_in(const std::string& path) {
-    std::vector<std::string> names;
-    const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(path.c_str()), ::closedir);
-    if (!stream) {
-        if (errno == ENOENT) return names;
-        throw_errno(errno, "read directory ", path);
-    }
-    for (const dirent* entry = nullptr; (entry = ::readdir(stream.get())) != nullptr;) {
-        const std::string_view name = entry->d_name;
-        if (name != "." && name != "..") names.emplace_back(name);
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-}
 
 /// What must stay. Layers are `<map>/<chain id>` for containers, a chain id alone for images.
 struct Marks {
@@ -100,13 +82,13 @@ public:
                 log(LogLevel::warning, e.what());
             }
         }
-        for (const auto& container : names_in(paths_.containers())) {
+        for (const auto& container : posix::names_in(paths_.containers())) {
             const auto config = posix::open_if_exists(paths_.containers() + "/" + container + "/config.json", 0);
             if (config) mark_container(posix::read_all(config, container + "/config.json"), marks_);
         }
-        for (const auto& name : names_in(paths_.blobs())) sweep_blob(name);
-        for (const auto& map : names_in(paths_.layers())) {
-            for (const auto& name : names_in(paths_.layers() + "/" + map)) sweep_layer(map, name);
+        for (const auto& name : posix::names_in(paths_.blobs())) sweep_blob(name);
+        for (const auto& map : posix::names_in(paths_.layers())) {
+            for (const auto& name : posix::names_in(paths_.layers() + "/" + map)) sweep_layer(map, name);
         }
         return report_;
     }

@@ -46,6 +46,15 @@ struct DirCloser {
 };
 using Dir = std::unique_ptr<DIR, DirCloser>;
 
+std::vector<std::string> read_names(DIR* stream) {
+    std::vector<std::string> names;
+    for (const dirent* entry = nullptr; (entry = ::readdir(stream)) != nullptr;) {
+        const std::string_view name = entry->d_name;
+        if (name != "." && name != "..") names.emplace_back(name);
+    }
+    return names;
+}
+
 /// Opens the directory `name` in `dir` for reading, giving its owner the rights back where a container took them.
 UniqueFd open_for_removal(int dir, const std::string& name) {
     constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -65,16 +74,11 @@ UniqueFd open_for_removal(int dir, const std::string& name) {
 void remove_entry(int dir, const std::string& name, const std::string& shown);
 
 void remove_children(UniqueFd fd, const std::string& shown) {
-    std::vector<std::string> names;
     const int number = fd.get();
     const Dir stream(::fdopendir(number));
     if (!stream) throw_errno(errno, "read directory ", shown);
     static_cast<void>(fd.release());
-    for (const dirent* entry = nullptr; (entry = ::readdir(stream.get())) != nullptr;) {
-        const std::string_view child = entry->d_name;
-        if (child != "." && child != "..") names.emplace_back(child);
-    }
-    for (const auto& child : names) remove_entry(number, child, shown + "/" + child);
+    for (const auto& child : read_names(stream.get())) remove_entry(number, child, shown + "/" + child);
 }
 
 void remove_entry(int dir, const std::string& name, const std::string& shown) {
@@ -93,6 +97,15 @@ void remove_entry(int dir, const std::string& name, const std::string& shown) {
 }
 
 }  // namespace
+
+std::vector<std::string> names_in(const std::string& directory) {
+    const Dir stream(::opendir(directory.c_str()));
+    if (!stream && errno == ENOENT) return {};
+    if (!stream) throw_errno(errno, "read directory ", directory);
+    auto names = read_names(stream.get());
+    std::sort(names.begin(), names.end());
+    return names;
+}
 
 std::string read_all(const UniqueFd& fd, std::string_view what, std::size_t most) {
     std::string text;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/posix/unique_fd.hpp"
 
@@ -25,6 +26,9 @@ void replace_file_unsynced(const std::string& path, std::string_view text, mode_
 
 /// mkdir -p; existing directories keep their mode.
 void make_directories(const std::string& path, mode_t mode = 0755);
+
+/// The names in a directory, in order, without `.` and `..`; none when it is not there.
+std::vector<std::string> names_in(const std::string& directory);
 
 /// Removes a file or a whole tree by descriptors, follows no symlink, and gives directories it may not search their
 /// rights back first. A path that is not there is no error. Owners that are not the caller's need the user namespace

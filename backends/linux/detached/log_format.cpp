@@ -1,11 +1,7 @@
 #include "backends/linux/detached/log_format.hpp"
 
-#include <dirent.h>
-
-#include <algorithm>
-#include <memory>
-
 #include "core/base/text.hpp"
+#include "core/posix/fs.hpp"
 
 namespace locald::backends {
 
@@ -53,18 +49,12 @@ std::string segment_name(std::uint64_t offset) {
 }
 
 std::vector<std::uint64_t> list_segments(const std::string& directory) {
-    struct Close {
-        void operator()(DIR* dir) const noexcept { ::closedir(dir); }
-    };
     std::vector<std::uint64_t> found;
-    const std::unique_ptr<DIR, Close> dir(::opendir(directory.c_str()));
-    if (!dir) return found;  // removed meanwhile
-    for (const dirent* entry = nullptr; (entry = ::readdir(dir.get())) != nullptr;) {
-        const std::string_view name = entry->d_name;
+    for (const auto& file : posix::names_in(directory)) {
+        const std::string_view name = file;
         if (!name.starts_with(prefix) || name.size() != prefix.size() + digits) continue;
         if (const auto offset = parse_u64(name.substr(prefix.size()))) found.push_back(*offset);
     }
-    std::sort(found.begin(), found.end());
     return found;
 }
 

@@ -1,16 +1,13 @@
 #include "backends/linux/detached/records.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
-#include <memory>
 
 #include "backends/linux/container_dir.hpp"
 #include "backends/protocol/detached_values.hpp"
@@ -32,17 +29,6 @@ constexpr std::string_view removing = ".gone-";
 constexpr std::size_t end_size = 4096;
 constexpr std::time_t draft_seconds = 60;
 constexpr std::size_t longest_record = 4U << 20U;
-
-std::vector<std::string> names_in(const std::string& directory) {
-    struct Close {
-        void operator()(DIR* dir) const noexcept { ::closedir(dir); }
-    };
-    const std::unique_ptr<DIR, Close> dir(::opendir(directory.c_str()));
-    if (!dir) throw_errno(errno, "read directory ", directory);
-    std::vector<std::string> names;
-    for (const dirent* entry = nullptr; (entry = ::readdir(dir.get())) != nullptr;) names.emplace_back(entry->d_name);
-    return names;
-}
 
 std::optional<Json> find_json(const std::string& path) {
     try {
@@ -98,9 +84,8 @@ std::string Records::path_of(const std::string& id) const {
 }
 
 std::vector<std::string> Records::ids() const {
-    auto names = names_in(directory_);
+    auto names = posix::names_in(directory_);
     std::erase_if(names, [](const std::string& name) { return !is_container_id(name); });
-    std::sort(names.begin(), names.end());
     return names;
 }
 
@@ -199,7 +184,7 @@ void Records::remove(const std::string& id) const {
 
 /// What a killed process was making or removing.
 void Records::sweep() const {
-    for (const auto& name : names_in(directory_)) {
+    for (const auto& name : posix::names_in(directory_)) {
         const std::string path = directory_ + "/" + name;
         const bool unfinished = name.starts_with(making);
         if (!unfinished && !name.starts_with(removing)) continue;

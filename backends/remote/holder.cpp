@@ -48,6 +48,8 @@ std::string short_name(const std::string& host) {
     }
 }
 
+std::string socket_of(const std::string& host) { return directory() + "/" + short_name(host); }
+
 std::shared_ptr<AgentClient> client_of(int socket, const std::string& host) {
     return std::make_shared<AgentClient>(socket, socket, host);
 }
@@ -90,10 +92,8 @@ void start_holder(const std::string& host, const std::string& program) {
 
 }  // namespace
 
-std::string holder_socket(const std::string& host) { return directory() + "/" + short_name(host); }
-
 std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const std::string& program) {
-    const auto path = holder_socket(host);
+    const auto path = socket_of(host);
     if (auto client = try_holder(path, host)) return client;
     host::ensure_private_directory(host::runtime_directory());
     host::ensure_private_directory(directory());
@@ -147,7 +147,7 @@ int hold(const std::string& host, const std::function<AgentLink()>& connect) {
     ::setsid();
     ::fcntl(report_number, F_SETFD, FD_CLOEXEC);
     std::signal(SIGPIPE, SIG_IGN);
-    const auto path = holder_socket(host);
+    const auto path = socket_of(host);
     try {
         const auto link = connect();
         host::ensure_private_directory(directory());

@@ -18,9 +18,6 @@ struct Holder {
     unsigned clients = 0;  ///< beside whoever asks
 };
 
-/// Where the holder of `host` listens.
-std::string holder_socket(const std::string& host);
-
 /// An agent by way of the holder of `host`, which is started when there is none: `program host-holder HOST`.
 /// @throws Error what the new holder says about why it cannot connect
 std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const std::string& program);

@@ -195,10 +195,9 @@ void Keeper::record_end(EndRecord end) {
 }
 
 runtime::ExitStatus Keeper::wait(const std::string&, const CancelToken& cancel) {
-    std::unique_lock lock(mutex_);
-    while (!changed_.wait_for(lock, look_at_cancel, [this] { return stage_ == Stage::ended; })) cancel.check();
-    if (end_.error) throw Error(*end_.error);
-    return end_.status;
+    for (;; cancel.check()) {
+        if (const auto status = await_end(look_at_cancel)) return *status;
+    }
 }
 
 void Keeper::stop(const std::string&, std::chrono::milliseconds grace) {

@@ -8,8 +8,7 @@
 
 namespace locald::backends {
 
-/// A listening Unix socket for this user alone: in a private directory, 0600, and whoever connects is asked for his
-/// uid.
+/// A listening Unix socket for this user alone, in a directory that is his alone.
 class KeeperSocket {
 public:
     /// @param directory  made when it is not there
@@ -25,14 +24,9 @@ public:
     void close() noexcept;
 
 private:
-    void accept_one(const std::function<void(int)>& take) const;
-
     std::string path_;
     posix::UniqueFd socket_, wake_read_, wake_write_;
     std::thread thread_;
 };
-
-/// @throws Error(unavailable) when nobody listens there
-posix::UniqueFd connect_to_keeper(const std::string& path);
 
 }  // namespace locald::backends

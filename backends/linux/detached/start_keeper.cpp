@@ -3,11 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "backends/linux/detached/keeper_socket.hpp"
+#include "backends/remote/local_socket.hpp"
 #include "backends/remote/remote_runtime.hpp"
 #include "core/base/error.hpp"
 #include "core/host/child_process.hpp"
 #include "core/host/pipe.hpp"
+#include "core/posix/unique_fd.hpp"
 
 namespace locald::backends {
 
@@ -63,7 +64,7 @@ std::unique_ptr<runtime::ContainerRuntime> start_keeper(const std::string& progr
 
 std::unique_ptr<runtime::ContainerRuntime> reach_keeper(const std::string& socket) {
     return make_remote_runtime([socket] {
-        const int link = connect_to_keeper(socket).release();
+        const int link = reach_listener(socket);
         return std::make_shared<AgentClient>(link, link, name, timing);
     });
 }

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <thread>
@@ -134,5 +135,17 @@ TEST(Relay, EndsWhenNobodyUsesIt) {
 TEST(LocalSocket, NobodyListens) {
     const TempDir dir;
     EXPECT_FALSE(connect_to(dir.path() + "/none"));
+    EXPECT_FALSE(connect_to(dir.path() + "/" + std::string(120, 'd') + "/none"));
     EXPECT_THROW(listen_at(dir.path() + "/" + std::string(120, 'x')), Error);
+}
+
+TEST(LocalSocket, MayHaveAPathThatFitsInNoAddress) {
+    const TempDir dir;
+    const std::string deep = dir.path() + "/" + std::string(120, 'd');
+    ASSERT_EQ(::mkdir(deep.c_str(), 0700), 0);
+    const int listener = listen_at(deep + "/socket");
+    const auto end = connect_to(deep + "/socket");
+    ASSERT_TRUE(end);
+    ::close(*end);
+    ::close(listener);
 }

@@ -6,14 +6,13 @@
 #include <memory>
 
 #include "backends/agent/request.hpp"
-#include "backends/protocol/values.hpp"
 #include "core/base/version.hpp"
 
 namespace locald::backends {
 
 namespace {
 
-using protocol::Json;
+using Json = nlohmann::json;
 
 class Agent {
 public:
@@ -39,11 +38,8 @@ private:
     void greet() {
         utsname host{};
         ::uname(&host);
-        link_.send(0, Json{{"hello",
-                            {{"protocol", protocol::version},
-                             {"version", version},
-                             {"machine", host.machine},
-                             {"kernel", host.release}}}});
+        link_.send(0,
+                   Json{{"hello", {{"protocol", protocol::version}, {"version", version}, {"machine", host.machine}}}});
     }
 
     void take(std::uint32_t stream, const Json& message) {
@@ -67,11 +63,8 @@ private:
                 request->start();
                 requests_.emplace(stream, std::move(request));
             }  // else it has ended meanwhile
-        } catch (const Error& e) {
-            link_.send(stream, Json{{"error", protocol::write_error(e)}});
-        } catch (const Json::exception& e) {
-            link_.send(stream, Json{{"error", protocol::write_error(Error(
-                                                  ErrorKind::corrupt, std::string("read a request: ") + e.what()))}});
+        } catch (const std::exception&) {
+            link_.send(stream, caught_error());
         }
     }
 

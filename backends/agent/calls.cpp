@@ -85,8 +85,7 @@ constexpr std::array calls{
         [](const CallContext& with) { return protocol::write_exit(with.runtime.wait(with.text("id"), with.cancel)); }},
     CallEntry{"stop",
               [](const CallContext& with) {
-                  const auto grace = std::chrono::milliseconds(with.message.at("grace").get<std::uint32_t>());
-                  with.runtime.stop(with.text("id"), grace);
+                  with.runtime.stop(with.text("id"), protocol::read_milliseconds(with.message.at("grace")));
                   return Json();
               }},
     CallEntry{"exec detached",

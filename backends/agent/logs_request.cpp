@@ -14,23 +14,15 @@ LogsRequest::LogsRequest(runtime::ContainerRuntime& runtime, protocol::Multiplex
       id_(message.at("id").get<std::string>()),
       options_(protocol::read_log_options(message.at("options"))) {}
 
-void LogsRequest::closed(FrameType type) {
-    const std::lock_guard lock(mutex_);
-    open_.erase(type);
-    changed_.notify_all();
-}
-
 Json LogsRequest::work() {
     auto out = Pipe::make();
     auto err = Pipe::make();
-    open_ = {FrameType::out, FrameType::err};
-    link_.read_from(stream_, FrameType::out, {out.release_read(), true, false});
-    link_.read_from(stream_, FrameType::err, {err.release_read(), true, false});
+    read_from(FrameType::out, {out.release_read(), true, false});
+    read_from(FrameType::err, {err.release_read(), true, false});
     runtime_.logs(id_, options_, out.write(), err.write(), cancel_);
     out.close_write();
     err.close_write();
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return open_.empty(); });
+    wait_read();
     return Json{{"result", nullptr}};
 }
 

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <set>
-
 #include "backends/agent/request.hpp"
 
 namespace locald::backends {
@@ -14,17 +10,12 @@ public:
     LogsRequest(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link, std::uint32_t stream,
                 const nlohmann::json& message);
 
-    void closed(protocol::FrameType type) override;
-
 protected:
     nlohmann::json work() override;
 
 private:
     const std::string id_;
     const runtime::LogOptions options_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::set<protocol::FrameType> open_;
 };
 
 }  // namespace locald::backends

@@ -6,23 +6,31 @@ namespace locald::backends {
 
 using protocol::Json;
 
+Json caught_error() {
+    const auto message = [](const Error& error) { return Json{{"error", protocol::write_error(error)}}; };
+    try {
+        throw;
+    } catch (const Error& e) {
+        return message(e);
+    } catch (const Json::exception& e) {
+        return message(Error(ErrorKind::corrupt, std::string("read a request: ") + e.what()));
+    } catch (const std::exception& e) {
+        return message(Error(ErrorKind::system, e.what()));
+    }
+}
+
 void Request::start() {
     thread_ = std::thread([this] {
         Json last;
         try {
             last = work();
-        } catch (const Error& e) {
-            last = Json{{"error", protocol::write_error(e)}};
-        } catch (const Json::exception& e) {
-            last = Json{{"error",
-                         protocol::write_error(Error(ErrorKind::corrupt, std::string("read a request: ") + e.what()))}};
-        } catch (const std::exception& e) {
-            last = Json{{"error", protocol::write_error(Error(ErrorKind::system, e.what()))}};
+        } catch (const std::exception&) {
+            last = caught_error();
         }
         try {
             send(last);
-        } catch (const Error& e) {  // too large, or not UTF-8
-            send(Json{{"error", protocol::write_error(e)}});
+        } catch (const Error&) {  // too large, or not UTF-8
+            send(caught_error());
         }
         link_.forget(stream_);
         finished_ = true;
@@ -35,6 +43,11 @@ void Request::join() {
 
 void Request::message(const Json& message) {
     if (message.value("do", "") == "cancel") cancel_.cancel();
+}
+
+void Request::read_from(protocol::FrameType type, protocol::Port port) {
+    readers_.opened(type);
+    link_.read_from(stream_, type, port);
 }
 
 ProgressSink Request::progress() {

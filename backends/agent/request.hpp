@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "backends/protocol/multiplexer.hpp"
+#include "backends/protocol/open_ports.hpp"
 #include "core/base/progress.hpp"
 #include "core/runtime/container_runtime.hpp"
 
@@ -27,7 +28,7 @@ public:
     /// What the client says about it later.
     virtual void message(const nlohmann::json& message);
     /// A reader or writer of the stream is done.
-    virtual void closed(protocol::FrameType type) { (void)type; }
+    void closed(protocol::FrameType type) { readers_.closed(type); }
     /// Nobody waits for it any more.
     virtual void abandon() { cancel_.cancel(); }
 
@@ -36,6 +37,9 @@ protected:
     virtual nlohmann::json work() = 0;
     void send(const nlohmann::json& message) { link_.send(stream_, message); }
     ProgressSink progress();
+    void read_from(protocol::FrameType type, protocol::Port port);
+    /// Until all that the readers had is sent.
+    void wait_read() { readers_.wait_closed(); }
 
     runtime::ContainerRuntime& runtime_;
     protocol::Multiplexer& link_;
@@ -43,9 +47,13 @@ protected:
     const CancelToken cancel_;
 
 private:
+    protocol::OpenPorts readers_;
     std::atomic<bool> finished_ = false;
     std::thread thread_;
 };
+
+/// In a handler of an exception: the message that tells of it.
+nlohmann::json caught_error();
 
 /// @throws Error(unsupported) when `message` asks for something that this version does not know
 std::unique_ptr<Request> make_request(runtime::ContainerRuntime& runtime, protocol::Multiplexer& link,

@@ -42,14 +42,9 @@ RunRequest::~RunRequest() {
 
 void RunRequest::open_ports(int in, int out, int err) {
     const bool stays = terminal_.has_value();
-    {
-        const std::lock_guard lock(mutex_);
-        open_.insert(FrameType::out);
-        if (err >= 0) open_.insert(FrameType::err);
-    }
     if (in >= 0) link_.write_to(stream_, FrameType::in, {in, true, stays});
-    link_.read_from(stream_, FrameType::out, {out, true, stays});
-    if (err >= 0) link_.read_from(stream_, FrameType::err, {err, true, false});
+    read_from(FrameType::out, {out, true, stays});
+    if (err >= 0) read_from(FrameType::err, {err, true, false});
 }
 
 Json RunRequest::work() {
@@ -71,7 +66,7 @@ Json RunRequest::work() {
         RunRequest& request;
         ~LetGo() { request.let_go(); }
     };
-    const LetGo let_go_first{*this};
+    const LetGo let_go_at_end{*this};
     auto container = open_handle(stdio);
     const auto close_ends = [&] {
         in.close_read();
@@ -95,23 +90,14 @@ Json RunRequest::work() {
     send(Json{{"started", {{"id", running->id()}, {"pid", running->pid()}, {"warnings", running->warnings()}}}});
     if (abandoned_ && !is_attachment()) end(grace_of_the_abandoned);  // came while it was being started
     const auto status = wait_or_leave(*running);
-    if (!status) {
-        link_.forget(stream_);
-        let_go();
-        throw Error(ErrorKind::cancelled, "detached");
-    }
+    if (!status) throw Error(ErrorKind::cancelled, "detached");
     if (is_attachment()) {
         out.close_write();  // all is said
         err.close_write();
     }
     link_.finish_reading(stream_, silence_most);
-    {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return open_.empty(); });
-    }
-    link_.forget(stream_);  // its input too, which nobody takes any more
-    let_go();
-    return Json{{"exit", {{"code", status->code}, {"signal", status->signal}}}};
+    wait_read();
+    return Json{{"exit", protocol::write_exit(*status)}};
 }
 
 std::unique_ptr<runtime::ContainerHandle> RunRequest::open_handle(const runtime::Stdio& stdio) {
@@ -135,8 +121,10 @@ std::optional<runtime::ExitStatus> RunRequest::wait_or_leave(runtime::ContainerH
     return std::nullopt;
 }
 
-/// The container has ended: its handle goes, once nobody uses it.
+/// The container has ended: its streams go, its input too, which nobody takes any more, and its handle, once nobody
+/// uses it.
 void RunRequest::let_go() {
+    link_.forget(stream_);
     std::thread ender;
     {
         const std::lock_guard lock(mutex_);
@@ -146,12 +134,6 @@ void RunRequest::let_go() {
     if (ender.joinable()) ender.join();
     const std::lock_guard lock(mutex_);
     container_.reset();
-}
-
-void RunRequest::closed(FrameType type) {
-    const std::lock_guard lock(mutex_);
-    open_.erase(type);
-    changed_.notify_all();
 }
 
 void RunRequest::end(std::chrono::milliseconds grace) {
@@ -175,7 +157,7 @@ void RunRequest::abandon() {
 void RunRequest::message(const Json& message) {
     const std::string what = message.at("do");
     if (what == "stop") {
-        end(std::chrono::milliseconds(message.at("grace").get<std::uint32_t>()));
+        end(protocol::read_milliseconds(message.at("grace")));
         return;
     }
     if (what == "detach") {

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <set>
 
 #include "backends/agent/request.hpp"
 
@@ -18,7 +16,6 @@ public:
     ~RunRequest() override;
 
     void message(const nlohmann::json& message) override;
-    void closed(protocol::FrameType type) override;
     void abandon() override;
 
 protected:
@@ -38,9 +35,7 @@ private:
     std::optional<host::TerminalSize> terminal_;
 
     std::mutex mutex_;
-    std::condition_variable changed_;
     std::unique_ptr<runtime::ContainerHandle> container_;
-    std::set<protocol::FrameType> open_;  ///< readers
     std::atomic<bool> abandoned_ = false;
     bool ended_ = false;
     std::thread ender_;

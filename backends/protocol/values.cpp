@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstdint>
 
 #include "backends/protocol/fields.hpp"
 #include "core/oci/runtime_spec.hpp"
@@ -17,8 +18,6 @@ template <>
 inline constexpr int enum_count<bundle::UserNamespaceMode> = 2;
 template <>
 inline constexpr int enum_count<bundle::MountOption::Type> = 2;
-template <>
-inline constexpr int enum_count<oci::ImageKind> = 4;
 template <>
 inline constexpr int enum_count<runtime::Finding::Severity> = 4;
 
@@ -222,6 +221,14 @@ Error read_error(const Json& json) {
     Error error(error_kind_from(crossing.kind), without_escapes(crossing.message), crossing.number);
     if (!crossing.remedy.empty()) error.with_remedy(without_escapes(crossing.remedy));
     return error;
+}
+
+Json write_milliseconds(std::chrono::milliseconds time) {
+    return std::clamp<std::int64_t>(time.count(), 0, UINT32_MAX);
+}
+
+std::chrono::milliseconds read_milliseconds(const Json& json) {
+    return std::chrono::milliseconds(json.get<std::uint32_t>());
 }
 
 std::string without_escapes(std::string text) {

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ Json write_images(const std::vector<runtime::ImageSummary>& images);
 std::vector<runtime::ImageSummary> read_images(const Json& json);
 Json write_bundle(const bundle::ContainerBundle& bundle);
 bundle::ContainerBundle read_bundle(const Json& json);
+/// What is below zero crosses as zero, and what is above 49 days as that.
+Json write_milliseconds(std::chrono::milliseconds time);
+std::chrono::milliseconds read_milliseconds(const Json& json);
 Json write_progress(const Progress& progress);
 Progress read_progress(const Json& json);
 Json write_error(const Error& error);

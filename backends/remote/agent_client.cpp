@@ -1,7 +1,5 @@
 #include "backends/remote/agent_client.hpp"
 
-#include <utility>
-
 #include "core/base/version.hpp"
 
 namespace locald::backends {
@@ -15,20 +13,18 @@ using protocol::Json;
 // A cancel token cannot wake anybody, so it is looked at.
 constexpr auto look_at_cancel = 20ms;
 
-AgentHello read_hello(const Json& json) {
+}  // namespace
+
+AgentClient::Hello AgentClient::read_hello(const Json& json) {
     try {
-        AgentHello hello;
+        Hello hello;
         hello.protocol = json.at("protocol").get<unsigned>();
         hello.version = protocol::without_escapes(json.at("version").get<std::string>());
-        hello.machine = protocol::without_escapes(json.at("machine").get<std::string>());
-        hello.kernel = protocol::without_escapes(json.at("kernel").get<std::string>());
         return hello;
     } catch (const Json::exception&) {
         throw Error(ErrorKind::corrupt, "its greeting is not that of a locald agent");
     }
 }
-
-}  // namespace
 
 std::optional<Json> AgentStream::next(std::chrono::milliseconds most) {
     std::unique_lock lock(mutex_);
@@ -42,16 +38,6 @@ std::optional<Json> AgentStream::next(std::chrono::milliseconds most) {
     return std::nullopt;
 }
 
-void AgentStream::opens(FrameType type) {
-    const std::lock_guard lock(mutex_);
-    open_[type] = true;
-}
-
-void AgentStream::wait_closed(FrameType type) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !open_[type]; });
-}
-
 AgentClient::AgentClient(int in, int out, std::string host, const AgentTiming& timing)
     : host_(std::move(host)), link_(in, out), timing_(timing) {
     thread_ = std::thread([this] {
@@ -59,10 +45,7 @@ AgentClient::AgentClient(int in, int out, std::string host, const AgentTiming& t
                    [this](std::uint32_t stream, FrameType type) {
                        const std::lock_guard lock(mutex_);
                        const auto found = streams_.find(stream);
-                       if (found == streams_.end()) return;
-                       const std::lock_guard inner(found->second->mutex_);
-                       found->second->open_[type] = false;
-                       found->second->changed_.notify_all();
+                       if (found != streams_.end()) found->second->writers_.closed(type);
                    },
                    [this](const Error& why) { take_lost(why); }});
     });
@@ -164,6 +147,11 @@ std::shared_ptr<AgentStream> AgentClient::open() {
     return stream;
 }
 
+void AgentClient::write_to(AgentStream& stream, FrameType type, protocol::Port port) {
+    stream.writers_.opened(type);
+    link_.write_to(stream.number(), type, port);
+}
+
 void AgentClient::close(const AgentStream& stream) {
     {
         const std::lock_guard lock(mutex_);
@@ -188,7 +176,8 @@ Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const P
     }
 }
 
-Json AgentClient::call(Json message, const ProgressSink& progress, const CancelToken& cancel) {
+Json AgentClient::ask(Json message, std::initializer_list<std::pair<FrameType, int>> outputs,
+                      const ProgressSink& progress, const CancelToken& cancel) {
     const auto stream = open();
     struct Closing {
         AgentClient& client;
@@ -196,28 +185,20 @@ Json AgentClient::call(Json message, const ProgressSink& progress, const CancelT
         ~Closing() { client.close(stream); }
     };
     const Closing closing{*this, *stream};
+    for (const auto& [type, handle] : outputs) write_to(*stream, type, {handle, false, false});
     message["new"] = true;
     send(*stream, message);
-    return wait_for(*stream, "result", progress, cancel);
+    auto result = wait_for(*stream, "result", progress, cancel);
+    stream->wait_written();
+    return result;
+}
+
+Json AgentClient::call(Json message, const ProgressSink& progress, const CancelToken& cancel) {
+    return ask(std::move(message), {}, progress, cancel);
 }
 
 void AgentClient::call_with_output(Json message, int out, int err, const CancelToken& cancel) {
-    const auto stream = open();
-    struct Closing {
-        AgentClient& client;
-        AgentStream& stream;
-        ~Closing() { client.close(stream); }
-    };
-    const Closing closing{*this, *stream};
-    for (const auto& [type, handle] : {std::pair{FrameType::out, out}, {FrameType::err, err}}) {
-        stream->opens(type);
-        link_.write_to(stream->number(), type, {handle, false, false});
-    }
-    message["new"] = true;
-    send(*stream, message);
-    wait_for(*stream, "result", {}, cancel);
-    stream->wait_closed(FrameType::out);
-    stream->wait_closed(FrameType::err);
+    ask(std::move(message), {{FrameType::out, out}, {FrameType::err, err}}, {}, cancel);
 }
 
 }  // namespace locald::backends

@@ -1,24 +1,21 @@
 #pragma once
 
 #include <condition_variable>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "backends/protocol/multiplexer.hpp"
+#include "backends/protocol/open_ports.hpp"
 #include "backends/protocol/values.hpp"
 #include "core/base/progress.hpp"
 
 namespace locald::backends {
-
-/// What an agent said about itself.
-struct AgentHello {
-    unsigned protocol = 0;
-    std::string version, machine, kernel;
-};
 
 /// How long each side waits for the other.
 struct AgentTiming {
@@ -34,9 +31,8 @@ public:
     std::uint32_t number() const noexcept { return number_; }
     /// The next message, or nothing after `most`. @throws Error when the connection is lost and nothing is left
     std::optional<protocol::Json> next(std::chrono::milliseconds most);
-    /// Waits until nothing of `types` is open any more.
-    void wait_closed(protocol::FrameType type);
-    void opens(protocol::FrameType type);
+    /// Waits until all its writers wrote what came for them.
+    void wait_written() { writers_.wait_closed(); }
 
 private:
     friend class AgentClient;
@@ -44,7 +40,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<protocol::Json> messages_;
-    std::map<protocol::FrameType, bool> open_;
+    protocol::OpenPorts writers_;
     std::optional<Error> lost_;
 };
 
@@ -59,13 +55,13 @@ public:
     AgentClient(const AgentClient&) = delete;
     AgentClient& operator=(const AgentClient&) = delete;
 
-    const AgentHello& hello() const noexcept { return hello_; }
-    const std::string& host() const noexcept { return host_; }
     protocol::Multiplexer& link() noexcept { return link_; }
 
     /// A new request. `message` has a member "do"; send() starts it, so that ports can be made before.
     std::shared_ptr<AgentStream> open();
     void send(const AgentStream& stream, const protocol::Json& message) { link_.send(stream.number(), message); }
+    /// Writes what comes for it to a handle.
+    void write_to(AgentStream& stream, protocol::FrameType type, protocol::Port port);
     void close(const AgentStream& stream);
 
     /// Of a connection that a holder keeps (relay.hpp): what it says about itself, or nothing.
@@ -83,6 +79,15 @@ public:
                             const CancelToken& cancel);
 
 private:
+    /// What an agent said about itself.
+    struct Hello {
+        unsigned protocol = 0;
+        std::string version;
+    };
+    static Hello read_hello(const protocol::Json& json);
+
+    protocol::Json ask(protocol::Json message, std::initializer_list<std::pair<protocol::FrameType, int>> outputs,
+                       const ProgressSink& progress, const CancelToken& cancel);
     void take(std::uint32_t stream, const protocol::Json& message);
     void ping();
     void take_lost(const Error& why);
@@ -90,7 +95,7 @@ private:
 
     const std::string host_;
     protocol::Multiplexer link_;
-    AgentHello hello_;
+    Hello hello_;
 
     std::mutex mutex_;
     std::condition_variable greeted_;

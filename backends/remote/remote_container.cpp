@@ -7,6 +7,7 @@
 #include <array>
 #include <csignal>
 
+#include "backends/protocol/detached_values.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -62,13 +63,8 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
                 break;
             }
         }
-        auto& link = client_->link();
-        stream_->opens(FrameType::out);
-        link.write_to(stream_->number(), FrameType::out, ends.out);
-        if (ends.has_err) {
-            stream_->opens(FrameType::err);
-            link.write_to(stream_->number(), FrameType::err, ends.err);
-        }
+        client_->write_to(*stream_, FrameType::out, ends.out);
+        if (ends.has_err) client_->write_to(*stream_, FrameType::err, ends.err);
         request["new"] = true;
         request["stdin"] = ends.in.has_value();
         request["terminal"] = nullptr;
@@ -86,7 +82,7 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
         } catch (const Json::exception& e) {
             throw Error(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
         }
-        if (ends.in) link.read_from(stream_->number(), FrameType::in, *ends.in);
+        if (ends.in) client_->link().read_from(stream_->number(), FrameType::in, *ends.in);
     } catch (...) {
         client_->close(*stream_);
         close_handles();
@@ -140,8 +136,7 @@ bool RemoteContainer::drops(int number) {
 }
 
 runtime::ExitStatus RemoteContainer::stop(std::chrono::milliseconds grace) {
-    const auto most = std::clamp<std::int64_t>(grace.count(), 0, UINT32_MAX);
-    client_->send(*stream_, Json{{"do", "stop"}, {"grace", most}});
+    client_->send(*stream_, Json{{"do", "stop"}, {"grace", protocol::write_milliseconds(grace)}});
     return wait();
 }
 
@@ -166,7 +161,7 @@ std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::
             if (const auto error = message->find("error"); error != message->end()) {
                 error_ = protocol::read_error(*error);
             } else if (const auto exit = message->find("exit"); exit != message->end()) {
-                status_ = runtime::ExitStatus{exit->at("code").get<int>(), exit->at("signal").get<int>()};
+                status_ = protocol::read_exit(*exit);
             }
         } catch (const Json::exception& e) {
             error_.emplace(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
@@ -179,8 +174,7 @@ std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::
     }
     // All that it said is written before its end is told.
     if (status_) {
-        stream_->wait_closed(FrameType::out);
-        stream_->wait_closed(FrameType::err);
+        stream_->wait_written();
         return status_;
     }
     throw error_.value_or(Error(ErrorKind::lost, "wait for container " + id_ + ": its end is not known"));

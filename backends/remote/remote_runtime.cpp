@@ -1,6 +1,5 @@
 #include "backends/remote/remote_runtime.hpp"
 
-#include <algorithm>
 #include <mutex>
 
 #include "backends/protocol/detached_values.hpp"
@@ -96,8 +95,7 @@ public:
         return protocol::read_exit(client()->call({{"do", "wait"}, {"id", id}}, {}, cancel));
     }
     void stop(const std::string& id, std::chrono::milliseconds grace) override {
-        const auto most = std::clamp<std::int64_t>(grace.count(), 0, UINT32_MAX);
-        client()->call({{"do", "stop"}, {"id", id}, {"grace", most}});
+        client()->call({{"do", "stop"}, {"id", id}, {"grace", protocol::write_milliseconds(grace)}});
     }
 
     std::unique_ptr<runtime::ContainerHandle> attach(const std::string& id, const runtime::AttachOptions& how,

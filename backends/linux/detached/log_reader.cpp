@@ -44,7 +44,7 @@ bool LogReader::open_next() {
 }
 
 /// Reads again from where the next record begins: a record that was not whole may have been taken back.
-bool LogReader::fill() {
+void LogReader::fill() {
     file_at_ += static_cast<off_t>(at_);
     at_ = 0;
     buffer_.resize(block);
@@ -54,7 +54,6 @@ bool LogReader::fill() {
     } while (got < 0 && errno == EINTR);
     if (got < 0) throw_errno(errno, "read the log ", directory_, "/", segment_name(segment_));
     buffer_.resize(static_cast<std::size_t>(got));
-    return got > 0;
 }
 
 std::optional<LogPiece> LogReader::parse() {
@@ -74,17 +73,24 @@ std::optional<LogPiece> LogReader::parse() {
     return std::nullopt;
 }
 
+std::optional<LogPiece> LogReader::read_on() {
+    auto piece = parse();
+    // For as long as records were passed over: those in front of our place may be more than one buffer holds.
+    for (bool more = true; !piece && more; more = at_ > 0) {
+        fill();
+        piece = parse();
+    }
+    return piece;
+}
+
 std::optional<LogPiece> LogReader::next() {
     if (!file_ && !open_first()) return std::nullopt;
     for (;;) {
-        if (auto piece = parse()) return piece;
-        fill();
-        if (auto piece = parse()) return piece;
+        if (auto piece = read_on()) return piece;
         // Asked for first: what the writer put behind our last look is in this file then, and is whole.
         const auto segments = list_segments(directory_);
         if (segments.empty() || segments.back() <= segment_) return std::nullopt;
-        fill();
-        if (auto piece = parse()) return piece;
+        if (auto piece = read_on()) return piece;
         if (!open_next()) return std::nullopt;
     }
 }

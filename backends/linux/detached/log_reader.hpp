@@ -22,8 +22,9 @@ public:
 private:
     bool open_first();
     bool open_next();
-    bool fill();
+    void fill();
     std::optional<LogPiece> parse();
+    std::optional<LogPiece> read_on();
 
     std::string directory_;
     std::uint64_t position_;

@@ -103,6 +103,21 @@ TEST(Log, LeavesOutWhatCannotBeWrittenAndGoesOn) {
     EXPECT_EQ(read.lost, 5U);
 }
 
+TEST(Log, BeginsAtAnyPlaceOfASegment) {
+    const testing::TempDir dir;
+    LogWriter writer(dir.path());
+    const std::string block(50'000, 'x');
+    constexpr std::uint64_t blocks = 20;
+    for (std::uint64_t i = 0; i < blocks; ++i) writer.append(OutputStream::out, 1, i * block.size(), block);
+    for (std::uint64_t from = 0; from < blocks * block.size(); from += 33'333) {
+        LogReader reader(dir.path(), from);
+        const auto piece = reader.next();
+        ASSERT_TRUE(piece) << from;
+        EXPECT_EQ(piece->offset, from);
+        EXPECT_EQ(piece->lost, 0U);
+    }
+}
+
 TEST(Log, EndsBeforeAHalfRecord) {
     const testing::TempDir dir;
     LogWriter writer(dir.path());

@@ -28,6 +28,9 @@ class Guard(LimitsCase):
         words = ("bundle", "run", "--bundle", self.now.dir, "--id", self.new_id())
         return traced(self.who, ["-o", "/dev/null", f"--inject={fault}"], world().shim, *words)
 
+    def states(self):
+        return json.loads(self.who.shim("list", "--format", "json").text) or []
+
     def v2_subtree(self):
         return next(path for path in subtrees(self.who.uid) if (path / "cgroup.max.descendants").exists())
 
@@ -147,17 +150,17 @@ class Guard(LimitsCase):
         """The kernel looks at pids.max when a process forks, not when it is moved."""
         if not Path("/sys/fs/cgroup/pids/tasks").exists():
             return
-        for _ in range(2):
+        subtree = Path(f"/sys/fs/cgroup/pids/locald/user-{self.who.uid}")
+        for number in (1, 2):
             self.source.write_text("pids = 2\n")
             shim = subprocess.Popen(self.argv(bundle=self.bundle("sleep", "100")), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL, env={"PATH": SAFE_PATH})
             self.addCleanup(self.end, shim)
-        subtree = Path(f"/sys/fs/cgroup/pids/locald/user-{self.who.uid}")
-        self.assertTrue(wait_until(lambda: (subtree / "pids.current").read_text() == "2\n"))
-        self.assertTrue(wait_until(lambda: all(state["status"] == "running" for state in
-                                               json.loads(self.who.shim("list", "--format", "json").text))))
+            running = ["running"] * number
+            self.assertTrue(wait_until(lambda: [state["status"] for state in self.states()] == running))
+            self.assertTrue(wait_until(lambda: (subtree / "pids.current").read_text() == f"{number}\n"))
         self.refused(self.try_start("pids = 2\n"), f"pids.max of {subtree} is 2", "`pids` in /etc/locald/shim.conf")
-        for state in json.loads(self.who.shim("list", "--format", "json").text):
+        for state in self.states():
             self.who.shim("delete", "--force", state["id"])
 
     def test_an_id_that_is_a_file_of_the_kernels_is_told_so(self):

@@ -202,7 +202,7 @@ class Steps(SetuidCase):
         traced(self.who, ["-o", log, f"--inject={step[0]}:signal=SIGSEGV:when={step[1]}"], program, *self.words("bundle", bundle, name))
         text = log.read_text()
         first = text.split()[0]
-        died, dropped = re.search(rf"(?m)^{first} \+\+\+ killed by SIGSEGV", text), re.search(rf"(?m)^{first} setresuid\(-1, 0, -1\)", text)
+        died, dropped = re.search(rf"(?m)^{first} +\+\+\+ killed by SIGSEGV", text), re.search(rf"(?m)^{first} +setresuid\(-1, 0, -1\b", text)
         self.assertEqual(self.who.shim("delete", "--force", name).code, 0)
         return died is not None and (dropped is None or died.start() < dropped.start())
 

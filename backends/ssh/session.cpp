@@ -11,6 +11,7 @@
 
 #include "backends/hosts/fingerprint.hpp"
 #include "backends/ssh/engine.hpp"
+#include "backends/ssh/library.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -103,11 +104,7 @@ void agree(LIBSSH2_SESSION* session, const Login& login) {
             libssh2_session_method_pref(session, direction, ciphers_of_110);
         }
     }
-    if (!login.host_key_types.empty()) {
-        std::string types;
-        for (const auto& type : login.host_key_types) types += (types.empty() ? "" : ",") + type;
-        libssh2_session_method_pref(session, LIBSSH2_METHOD_HOSTKEY, types.c_str());
-    }
+    libssh2_session_method_pref(session, LIBSSH2_METHOD_HOSTKEY, host_key_wish(login.host_key_types).c_str());
 }
 
 void shake_hands(LIBSSH2_SESSION* session, int socket, Opening& opening) {
@@ -127,9 +124,12 @@ void shake_hands(LIBSSH2_SESSION* session, int socket, Opening& opening) {
         opening.fail(ErrorKind::unsupported, "key exchange", opening.last_words());
     } catch (Error& e) {
         throw e.with_remedy(
-            std::string("libssh2 ") + LIBSSH2_VERSION + " speaks AES-CTR" +
-            (LIBSSH2_VERSION_NUM >= 0x010b00 ? " and AES-GCM" : " with hmac-sha2-256 and -512 (no ETM, no AES-GCM)") +
-            "; allow one of them in the server's Ciphers and MACs");
+            ssh_library() +
+            (ssh_library_has_sha2_rsa()
+                 ? " speaks AES-CTR and AES-GCM; allow one of them in the server's Ciphers and MACs"
+                 : " speaks AES-CTR with hmac-sha2-256 and -512 (no ETM, no AES-GCM) and knows servers by ed25519 and "
+                   "ecdsa keys (no RSA with SHA-2): give the server such a key and allow these in its Ciphers and "
+                   "MACs, or use locald with libssh2 1.11"));
     }
 }
 
@@ -169,7 +169,7 @@ void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
     });
     if (methods == nullptr && libssh2_userauth_authenticated(session) != 0) return;
     const std::string offered = methods != nullptr ? methods : "";
-    std::string tried;
+    std::string tried, rsa;
     for (const auto& file : login.identity_files) {
         if (::access(file.c_str(), R_OK) != 0) continue;
         const int result = opening.until_done("authentication", [&] {
@@ -178,6 +178,7 @@ void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
         });
         if (result == 0) return;
         tried += (tried.empty() ? "" : ", ") + file + " (" + opening.last_words() + ")";
+        if (rsa.empty() && !ssh_library_has_sha2_rsa() && is_rsa_key(file)) rsa = file;
     }
     if (login.use_agent && try_agent(session, opening, login.user)) return;
     if (login.use_agent) tried += std::string(tried.empty() ? "" : ", ") + "the keys of ssh-agent";
@@ -188,7 +189,12 @@ void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
         throw e.with_remedy(
             "the server takes: " + (offered.empty() ? std::string("nothing") : offered) +
             "; name a key without a passphrase by IdentityFile in ~/.ssh/config, and put its public half "
-            "into the other side's ~/.ssh/authorized_keys");
+            "into the other side's ~/.ssh/authorized_keys" +
+            (rsa.empty()
+                 ? ""
+                 : "; " + rsa + " is an RSA key, with which " + ssh_library() +
+                       " signs by SHA-1 alone, and servers "
+                       "refuse that: make one of ed25519 (`ssh-keygen -t ed25519`), or use locald with libssh2 1.11"));
     }
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/ssh/tcp.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -97,7 +98,7 @@ bool SshEngine::is_fatal(long result) const noexcept {
 
 void SshEngine::lose(const std::string& why) {
     lost_ = true;
-    for (auto& channel : channels_) fail(channel, why);
+    for (auto& channel : channels_) fail(channel, "the connection was lost (" + why + ")");
 }
 
 void SshEngine::note(Channel& channel, long result) {
@@ -108,7 +109,10 @@ void SshEngine::note(Channel& channel, long result) {
     } else if (first_ == &channel) {
         first_ = nullptr;
     }
-    if (is_fatal(result)) lose(last_words());
+    const bool failed = result < 0 && result != LIBSSH2_ERROR_EAGAIN;
+    const bool refused = result == LIBSSH2_ERROR_CHANNEL_FAILURE || result == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED;
+    const bool opens = channel.stage < Channel::Stage::running;
+    if (is_fatal(result) || (failed && opens && (!refused || has_hung_up(socket_)))) lose(last_words());
 }
 
 void SshEngine::loop() {

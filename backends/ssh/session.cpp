@@ -12,6 +12,7 @@
 #include "backends/hosts/fingerprint.hpp"
 #include "backends/ssh/engine.hpp"
 #include "backends/ssh/library.hpp"
+#include "backends/ssh/tcp.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -52,7 +53,7 @@ std::string type_of(int type) {
 class Opening {
 public:
     Opening(LIBSSH2_SESSION* session, int socket, const std::string& name, std::chrono::milliseconds most)
-        : session_(session), socket_(socket), name_(name), end_(Clock::now() + most) {}
+        : session_(session), socket_(socket), name_(name), begin_(Clock::now()), end_(begin_ + most) {}
 
     /// Repeats `call` until it says something else than "not yet".
     template <class Call>
@@ -63,6 +64,14 @@ public:
             wait(stage);
         }
     }
+
+    /// The first words of any server, before which nothing is known of it.
+    bool has_banner() const noexcept {
+        const char* banner = libssh2_session_banner_get(session_);
+        return banner != nullptr && std::string_view(banner).starts_with("SSH-");
+    }
+    /// Whether the server is gone, which libssh2 tells as the failure of what it was at.
+    bool hung_up() const noexcept { return has_hung_up(socket_); }
 
     [[noreturn]] void fail(ErrorKind kind, const std::string& stage, const std::string& why) const {
         throw Error(kind, "connect to " + name_ + ": " + stage + ": " + why);
@@ -82,7 +91,15 @@ private:
     }
 
     void wait(const char* stage) const {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end_ - Clock::now());
+        // What only accepts connections is found out sooner than a slow server.
+        const bool greeted = has_banner();
+        const auto end = greeted ? end_ : begin_ + (end_ - begin_) / 2;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+        if (left <= 0ms && !greeted) {
+            throw Error(ErrorKind::unavailable,
+                        "connect to " + name_ + ": greeting: something takes connections there and says nothing")
+                .with_remedy("is it an SSH server that listens on that port, and has it room for one more?");
+        }
         if (left <= 0ms) fail(ErrorKind::unavailable, stage, "no answer in time");
         const int blocked = libssh2_session_block_directions(session_);
         pollfd entry{socket_, 0, 0};
@@ -94,7 +111,7 @@ private:
     LIBSSH2_SESSION* session_;
     int socket_;
     const std::string& name_;
-    Clock::time_point end_;
+    Clock::time_point begin_, end_;
 };
 
 void agree(LIBSSH2_SESSION* session, const Login& login) {
@@ -110,6 +127,12 @@ void agree(LIBSSH2_SESSION* session, const Login& login) {
 void shake_hands(LIBSSH2_SESSION* session, int socket, Opening& opening) {
     const int result = opening.until_done("key exchange", [&] { return libssh2_session_handshake(session, socket); });
     if (result == 0) return;
+    // By this one number it says that both have nothing in common.
+    if (opening.has_banner() && result != LIBSSH2_ERROR_KEX_FAILURE) {
+        opening.fail(ErrorKind::unavailable, "key exchange",
+                     opening.hung_up() ? "the server hung up"
+                                       : opening.last_words() + " (error " + std::to_string(result) + ")");
+    }
     switch (result) {
         case LIBSSH2_ERROR_BANNER_RECV:
         case LIBSSH2_ERROR_BANNER_SEND:
@@ -170,6 +193,7 @@ void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
     if (methods == nullptr && libssh2_userauth_authenticated(session) != 0) return;
     const std::string offered = methods != nullptr ? methods : "";
     std::string tried, rsa;
+    bool refused = false, unanswered = false;
     for (const auto& file : login.identity_files) {
         if (::access(file.c_str(), R_OK) != 0) continue;
         const int result = opening.until_done("authentication", [&] {
@@ -177,10 +201,17 @@ void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
                 session, login.user.c_str(), static_cast<unsigned>(login.user.size()), nullptr, file.c_str(), nullptr);
         });
         if (result == 0) return;
-        tried += (tried.empty() ? "" : ", ") + file + " (" + opening.last_words() + ")";
+        refused |= result == LIBSSH2_ERROR_AUTHENTICATION_FAILED;
+        const auto words = opening.last_words();
+        unanswered |= words.starts_with("Waiting for");  // so it says that the connection ended
+        tried += (tried.empty() ? "" : ", ") + file + " (" + words + ")";
         if (rsa.empty() && !ssh_library_has_sha2_rsa() && is_rsa_key(file)) rsa = file;
     }
     if (login.use_agent && try_agent(session, opening, login.user)) return;
+    // It did not refuse us where it said nothing about a key. After too many keys it hangs up.
+    if (!refused && (unanswered || opening.hung_up())) {
+        opening.fail(ErrorKind::unavailable, "authentication", "the server hung up");
+    }
     if (login.use_agent) tried += std::string(tried.empty() ? "" : ", ") + "the keys of ssh-agent";
     try {
         opening.fail(ErrorKind::denied, "authentication as " + login.user,

@@ -117,4 +117,15 @@ int connect_tcp(const std::string& host, unsigned port, const std::string& name,
     throw failed;
 }
 
+bool has_hung_up(int socket) noexcept {
+#ifdef POLLRDHUP
+    pollfd entry{socket, POLLRDHUP, 0};
+    return ::poll(&entry, 1, 0) > 0;
+#else
+    char byte = 0;
+    const auto got = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+#endif
+}
+
 }  // namespace locald::backends

@@ -10,4 +10,7 @@ namespace locald::backends {
 /// @throws Error that tells an unknown name, a closed port, and no answer apart
 int connect_tcp(const std::string& host, unsigned port, const std::string& name, std::chrono::milliseconds most);
 
+/// Whether the other side of a connection has closed it, or it broke: nothing comes but what is here already.
+bool has_hung_up(int socket) noexcept;
+
 }  // namespace locald::backends

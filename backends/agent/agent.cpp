@@ -2,10 +2,13 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
+#include <fstream>
 #include <map>
 #include <memory>
 
 #include "backends/agent/request.hpp"
+#include "backends/protocol/timing.hpp"
 #include "core/base/version.hpp"
 
 namespace locald::backends {
@@ -23,7 +26,9 @@ public:
     }
 
     void serve() {
-        link_.expect_word_every(std::chrono::minutes(1));  // until the client says what it keeps to
+        // Until the client says what it keeps to.
+        const auto timing = protocol::timing_between_hosts();
+        link_.expect_word_every(std::max(timing.lease, timing.greeting));
         greet();
         link_.run({[this](std::uint32_t stream, const Json& message) { take(stream, message); },
                    [this](std::uint32_t stream, protocol::FrameType type) {
@@ -38,8 +43,13 @@ private:
     void greet() {
         utsname host{};
         ::uname(&host);
-        link_.send(0,
-                   Json{{"hello", {{"protocol", protocol::version}, {"version", version}, {"machine", host.machine}}}});
+        std::string boot;
+        std::ifstream boot_id("/proc/sys/kernel/random/boot_id");
+        std::getline(boot_id, boot);
+        link_.send(
+            0,
+            Json{{"hello",
+                  {{"protocol", protocol::version}, {"version", version}, {"machine", host.machine}, {"boot", boot}}}});
     }
 
     void take(std::uint32_t stream, const Json& message) {

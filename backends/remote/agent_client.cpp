@@ -20,6 +20,7 @@ AgentClient::Hello AgentClient::read_hello(const Json& json) {
         Hello hello;
         hello.protocol = json.at("protocol").get<unsigned>();
         hello.version = protocol::without_escapes(json.at("version").get<std::string>());
+        hello.boot = json.value("boot", "");
         return hello;
     } catch (const Json::exception&) {
         throw Error(ErrorKind::corrupt, "its greeting is not that of a locald agent");
@@ -129,6 +130,11 @@ void AgentClient::set_lost(const Error& error) {
         stream->changed_.notify_all();
     }
     greeted_.notify_all();
+}
+
+bool AgentClient::lost() {
+    const std::lock_guard lock(mutex_);
+    return lost_.has_value();
 }
 
 std::optional<Json> AgentClient::holder_status(std::chrono::milliseconds most) {

@@ -12,18 +12,13 @@
 
 #include "backends/protocol/multiplexer.hpp"
 #include "backends/protocol/open_ports.hpp"
+#include "backends/protocol/timing.hpp"
 #include "backends/protocol/values.hpp"
 #include "core/base/progress.hpp"
 
 namespace locald::backends {
 
-/// How long each side waits for the other.
-struct AgentTiming {
-    std::chrono::milliseconds greeting = std::chrono::seconds(20);  ///< from the start of the agent
-    std::chrono::milliseconds ping = std::chrono::seconds(5);       ///< how often each asks whether the other is there
-    std::chrono::milliseconds silence = std::chrono::seconds(20);   ///< when we take the connection for lost
-    std::chrono::milliseconds lease = std::chrono::seconds(30);     ///< when the agent takes us for gone
-};
+using AgentTiming = protocol::LinkTiming;
 
 /// One request under way: what came for it and was not looked at yet. Made by AgentClient::open().
 class AgentStream {
@@ -55,6 +50,9 @@ public:
     AgentClient(const AgentClient&) = delete;
     AgentClient& operator=(const AgentClient&) = delete;
 
+    /// Which start of its kernel the agent runs on: another one than before means that all that ran there is gone.
+    const std::string& boot() const noexcept { return hello_.boot; }
+    bool lost();
     protocol::Multiplexer& link() noexcept { return link_; }
 
     /// A new request. `message` has a member "do"; send() starts it, so that ports can be made before.
@@ -82,7 +80,7 @@ private:
     /// What an agent said about itself.
     struct Hello {
         unsigned protocol = 0;
-        std::string version;
+        std::string version, boot;
     };
     static Hello read_hello(const protocol::Json& json);
 

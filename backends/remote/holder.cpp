@@ -29,7 +29,6 @@ using protocol::Json;
 
 constexpr auto idle_most = 5min;
 constexpr auto answer_most = 2s;
-constexpr auto greeting_most = 20s;
 // Where a new holder finds the pipe that it reports on.
 constexpr int report_number = 3;
 
@@ -51,7 +50,7 @@ std::string short_name(const std::string& host) {
 std::string socket_of(const std::string& host) { return directory() + "/" + short_name(host); }
 
 std::shared_ptr<AgentClient> client_of(int socket, const std::string& host) {
-    return std::make_shared<AgentClient>(socket, socket, host);
+    return std::make_shared<AgentClient>(socket, socket, host, protocol::timing_between_hosts());
 }
 
 /// Nothing where nobody listens, or somebody who is just ending.
@@ -149,10 +148,11 @@ int hold(const std::string& host, const std::function<AgentLink()>& connect) {
     std::signal(SIGPIPE, SIG_IGN);
     const auto path = socket_of(host);
     try {
+        const auto timing = protocol::timing_between_hosts();
         const auto link = connect();
         host::ensure_private_directory(directory());
-        Relay relay(link.handle, listen_at(path), host);
-        if (const auto why = relay.wait_for_greeting(greeting_most))
+        Relay relay(link.handle, listen_at(path), host, timing);
+        if (const auto why = relay.wait_for_greeting(timing.greeting))
             throw link.explain ? link.explain(*why) : Error(*why);
         host::write_all(report_number, "ready");
         ::close(report_number);

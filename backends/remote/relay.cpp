@@ -23,8 +23,6 @@ using protocol::Frame;
 using protocol::FrameType;
 using protocol::Json;
 
-constexpr auto ping_every = 5s;
-constexpr auto silence_most = 20s;
 // An agent that is not read, or a client, gets no more than this from us at a time: whoever sends waits meanwhile.
 constexpr std::size_t outgoing_most = 4U << 20U;
 
@@ -43,7 +41,8 @@ void append(std::string& out, std::uint32_t stream, const Json& message) {
 
 }  // namespace
 
-Relay::Relay(int agent, int listener, std::string host) : agent_(agent), listener_(listener), host_(std::move(host)) {
+Relay::Relay(int agent, int listener, std::string host, const protocol::LinkTiming& timing)
+    : agent_(agent), listener_(listener), host_(std::move(host)), timing_(timing) {
     host::set_non_blocking(agent_);
     host::set_non_blocking(listener_);
 }
@@ -77,7 +76,7 @@ std::optional<Error> Relay::wait_for_greeting(std::chrono::milliseconds most) {
 }
 
 void Relay::run(std::chrono::milliseconds idle) {
-    append(to_agent_, 0, Json{{"lease", std::chrono::milliseconds(30s).count()}});
+    append(to_agent_, 0, Json{{"lease", timing_.lease.count()}});
     while (step(idle)) {
     }
 }
@@ -91,7 +90,8 @@ bool Relay::step(std::chrono::milliseconds idle) {
         const short in = to_agent_.size() > outgoing_most ? 0 : POLLIN;
         entries.push_back({client->handle, static_cast<short>(in | (client->outgoing.empty() ? 0 : POLLOUT)), 0});
     }
-    ::poll(entries.data(), entries.size(), 1000);
+    const auto rest = std::min<std::chrono::milliseconds>(1s, timing_.ping / 2);
+    ::poll(entries.data(), entries.size(), static_cast<int>(rest.count()));
     if (entries[1].revents != 0) read_agent();
     const std::size_t known = clients_.size();
     for (std::size_t i = 0; i < known; ++i) {
@@ -99,12 +99,13 @@ bool Relay::step(std::chrono::milliseconds idle) {
     }
     if (entries[0].revents != 0) accept_client();
     const auto now = Clock::now();
-    if (now - pinged_ >= ping_every) {
+    if (now - pinged_ >= timing_.ping) {
         append(to_agent_, 0, Json{{"ping", true}});
         pinged_ = now;
     }
-    if (now - heard_ >= silence_most) {
-        lose(Error(ErrorKind::lost, host_ + ": the other side said nothing for 20 seconds"));
+    if (now - heard_ >= timing_.silence) {
+        lose(Error(ErrorKind::lost,
+                   host_ + ": the other side said nothing for " + std::to_string(timing_.silence / 1s) + " seconds"));
     }
     // What it still says is read first: a closed link is seen there.
     flush(agent_, to_agent_);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "backends/protocol/frame.hpp"
+#include "backends/protocol/timing.hpp"
 #include "core/base/error.hpp"
 
 namespace locald::backends {
@@ -20,7 +21,7 @@ public:
     /// Takes both handles.
     /// @param listener  a listening socket; each connection is a client, and only this user's are taken
     /// @param host  what a client must ask for
-    Relay(int agent, int listener, std::string host);
+    Relay(int agent, int listener, std::string host, const protocol::LinkTiming& timing = {});
     ~Relay();
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
@@ -61,6 +62,7 @@ private:
 
     int agent_, listener_;
     const std::string host_;
+    const protocol::LinkTiming timing_;
     protocol::FrameReader from_agent_;
     std::string to_agent_, greeting_;
     std::deque<std::unique_ptr<Client>> clients_;

@@ -13,22 +13,22 @@ using protocol::Json;
 
 class RemoteImages final : public runtime::Images {
 public:
-    explicit RemoteImages(std::function<AgentClient&()> client) : client_(std::move(client)) {}
+    explicit RemoteImages(std::function<std::shared_ptr<AgentClient>()> client) : client_(std::move(client)) {}
 
     runtime::ImageSummary pull(const oci::ImageName& name, const std::optional<oci::Platform>& platform,
                                const ProgressSink& progress, const CancelToken& cancel) override {
         return protocol::read_image(
-            client_().call({{"do", "image pull"}, {"name", name.text}, {"platform", platform ? platform->str() : ""}},
-                           progress, cancel));
+            client_()->call({{"do", "image pull"}, {"name", name.text}, {"platform", platform ? platform->str() : ""}},
+                            progress, cancel));
     }
     std::vector<runtime::ImageSummary> list() override {
-        return protocol::read_images(client_().call({{"do", "image list"}}));
+        return protocol::read_images(client_()->call({{"do", "image list"}}));
     }
     std::string inspect(const std::string& name_or_id) override {
-        return client_().call({{"do", "image inspect"}, {"image", name_or_id}}).get<std::string>();
+        return client_()->call({{"do", "image inspect"}, {"image", name_or_id}}).get<std::string>();
     }
     runtime::ImageSummary remove(const std::string& name_or_id) override {
-        return protocol::read_image(client_().call({{"do", "image remove"}, {"image", name_or_id}}));
+        return protocol::read_image(client_()->call({{"do", "image remove"}, {"image", name_or_id}}));
     }
     runtime::ImageSummary import(const oci::ImageName&, const std::string&, const ProgressSink&,
                                  const CancelToken&) override {
@@ -41,13 +41,13 @@ public:
     }
 
 private:
-    std::function<AgentClient&()> client_;
+    std::function<std::shared_ptr<AgentClient>()> client_;
 };
 
 class RemoteRuntime final : public runtime::ContainerRuntime {
 public:
-    explicit RemoteRuntime(Connect connect)
-        : connect_(std::move(connect)), images_([this]() -> AgentClient& { return *client(); }) {}
+    RemoteRuntime(Connect connect, std::chrono::milliseconds reconnect_most)
+        : connect_(std::move(connect)), reconnect_most_(reconnect_most), images_([this] { return client(); }) {}
 
     runtime::ProbeReport probe() override { return protocol::read_probe(client()->call({{"do", "probe"}})); }
     runtime::Images& images() override { return images_; }
@@ -140,13 +140,18 @@ public:
     }
 
 private:
-    std::shared_ptr<AgentClient> client() {
+    std::shared_ptr<AgentClient> client(const CancelToken& cancel = {}) {
         const std::lock_guard lock(mutex_);
-        if (!client_) client_ = connect_();
+        if (!client_) {
+            client_ = connect_();
+        } else if (reconnect_most_ > reconnect_most_.zero() && client_->lost()) {
+            client_ = connect_again(connect_, reconnect_most_, cancel);
+        }
         return client_;
     }
 
     Connect connect_;
+    const std::chrono::milliseconds reconnect_most_;
     std::mutex mutex_;
     std::shared_ptr<AgentClient> client_;
     RemoteImages images_;
@@ -154,8 +159,9 @@ private:
 
 }  // namespace
 
-std::unique_ptr<runtime::ContainerRuntime> make_remote_runtime(Connect connect) {
-    return std::make_unique<RemoteRuntime>(std::move(connect));
+std::unique_ptr<runtime::ContainerRuntime> make_remote_runtime(Connect connect,
+                                                               std::chrono::milliseconds reconnect_most) {
+    return std::make_unique<RemoteRuntime>(std::move(connect), reconnect_most);
 }
 
 }  // namespace locald::backends

@@ -1,18 +1,19 @@
 #pragma once
 
-#include <functional>
+#include <chrono>
 #include <memory>
 
-#include "backends/remote/agent_client.hpp"
+#include "backends/remote/reconnect.hpp"
 #include "core/runtime/container_runtime.hpp"
 
 namespace locald::backends {
 
-/// Connects to an agent, when the first call needs it.
-using Connect = std::function<std::shared_ptr<AgentClient>()>;
+/// The whole facade, done by an agent on another kernel. The first call that needs it connects.
+/// @param reconnect_most  how long to try to connect again, once the connection was lost; 0: never
+std::unique_ptr<runtime::ContainerRuntime> make_remote_runtime(
+    Connect connect, std::chrono::milliseconds reconnect_most = std::chrono::milliseconds(0));
 
-/// The whole facade, done by an agent on another kernel.
-/// @param name  of the backend, for probe()
-std::unique_ptr<runtime::ContainerRuntime> make_remote_runtime(Connect connect);
+/// For a host over a network.
+inline constexpr std::chrono::milliseconds reconnect_to_host_most = std::chrono::seconds(60);
 
 }  // namespace locald::backends

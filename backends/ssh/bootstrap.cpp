@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <random>
 
+#include "backends/protocol/timing.hpp"
 #include "backends/protocol/values.hpp"
 #include "backends/ssh/bootstrap_script.hpp"
 #include "core/base/log.hpp"
@@ -20,7 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto answer_most = 20s;
 constexpr auto upload_most = 10min;
 // What profiles may print before the first word of ours.
 constexpr std::size_t noise_most = 1U << 20U;
@@ -88,6 +88,9 @@ Error no_answer(const std::string& stage, const std::string& host, SshChannel& c
     RemoteExit exit;
     if (first.ended) exit = channel.wait(1s).value_or(exit);
     const auto words = said(exit.err + "\n" + first.noise);
+    if (first.ended && !exit.known && words.empty()) {
+        return {ErrorKind::lost, stage + " on " + host + ": the connection was lost"};
+    }
     Error error(ErrorKind::unavailable, "");
     if (!first.ended) {
         error = Error(ErrorKind::unavailable, stage + " on " + host + ": no answer in time, or too much before it" +
@@ -185,7 +188,8 @@ void upload(SshSession& session, const std::string& host, const GuestPair& pair,
 SshChannel start_agent(SshSession& session, const std::string& host, const std::vector<GuestPair>& pairs) {
     for (bool uploaded = false;; uploaded = true) {
         const std::string mark = "locald-" + random_hex();
-        auto channel = session.exec(start_command(mark, pairs));
+        const auto answer_most = protocol::timing_between_hosts().greeting;
+        auto channel = session.exec(start_command(mark, pairs), answer_most);
         const auto first = read_first(channel.handle(), mark, Clock::now() + answer_most);
         if (!first.answer) throw no_answer("start a shell", host, channel, first);
         if (first.answer->word == "start") return channel;

@@ -19,7 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto greeting_most = 20s;
 constexpr std::size_t jumps_most = 8;
 
 struct Me {
@@ -174,6 +173,7 @@ HostKey ask_host_key(const SshRoute& route) {
         HostKey key;
     };
     try {
+        const auto greeting_most = protocol::timing_between_hosts().greeting;
         // Nothing is said to a server before its key was looked at, so this is the end of the conversation.
         open_one(route, open_jumps(route, greeting_most), greeting_most, [](const HostKey& key) { throw Seen{key}; });
     } catch (const Seen& seen) {
@@ -189,7 +189,7 @@ AgentLink open_agent(const SshRoute& route) {
     };
     const auto pairs = find_guest_pairs();
     auto connection = std::make_shared<Connection>();
-    connection->session = open_session(route, greeting_most);
+    connection->session = open_session(route, protocol::timing_between_hosts().greeting);
     connection->channel = start_agent(*connection->session, route.name, pairs);
     AgentLink link;
     link.handle = connection->channel.release();
@@ -207,8 +207,8 @@ std::shared_ptr<AgentClient> connect_agent(const SshRoute& route) {
     };
     auto connection = std::make_shared<Connection>(Connection{open_agent(route), nullptr});
     try {
-        connection->client =
-            std::make_unique<AgentClient>(connection->link.handle, connection->link.handle, route.name);
+        connection->client = std::make_unique<AgentClient>(connection->link.handle, connection->link.handle, route.name,
+                                                           protocol::timing_between_hosts());
     } catch (const Error& e) {
         throw connection->link.explain(e);
     }

@@ -7,7 +7,7 @@ namespace locald::backends {
 
 std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice) {
     const auto address = parse_ssh_address(choice.host);
-    return make_remote_runtime([address] { return connect_agent(find_route(address)); });
+    return make_remote_runtime([address] { return connect_agent(find_route(address)); }, reconnect_to_host_most);
 }
 
 int hold_ssh(const std::string& host) {

@@ -29,7 +29,8 @@ bool keeps_connections() {
 
 std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice) {
     if (keeps_connections()) {
-        return make_remote_runtime([host = choice.host] { return connect_by_holder(host, host::own_executable()); });
+        return make_remote_runtime([host = choice.host] { return connect_by_holder(host, host::own_executable()); },
+                                   reconnect_to_host_most);
     }
     using Make = runtime::ContainerRuntime* (*)(const runtime::RuntimeChoice*);
     return std::unique_ptr<runtime::ContainerRuntime>(symbol<Make>("locald_ssh_make")(&choice));

@@ -164,7 +164,7 @@ class Actor:
         }
         if world().server:
             env["LOCALD_HOST"] = world().server.url(self.name)
-        for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LOCALD_HOLDER"):
             if key in os.environ:
                 env[key] = os.environ[key]
         for key, value in (extra or {}).items():
@@ -264,8 +264,11 @@ def parents():
     return table
 
 
-def descendants():
-    """Every living process below this one. It is their subreaper, so nothing escapes by losing its parent."""
+def descendants(with_way=False):
+    """Every living process below this one. It is their subreaper, so nothing escapes by losing its parent.
+
+    What the way to another host runs counts, the way itself, which is kept for a while, only when it is asked for.
+    """
     table, found = parents(), {}
     for pid in table:
         walk = pid
@@ -277,8 +280,7 @@ def descendants():
         if walk == os.getpid() and pid != os.getpid():
             with contextlib.suppress(OSError):
                 line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                # What the way to another host runs counts, not the way itself, which is kept for a while.
-                if not line.startswith(("sshd: ", "/usr/sbin/sshd ")) and not WAY_TO_HOST.search(line):
+                if with_way or not (line.startswith(("sshd: ", "/usr/sbin/sshd ")) or WAY_TO_HOST.search(line)):
                     found[pid] = line
     return found
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 from tests.e2e.support import IS_ROOT, Actor, ContainerCase, for_each, require, world
@@ -30,6 +31,10 @@ class Case(ContainerCase):
     def setUp(self):
         super().setUp()
         self.assertTrue((world().dir / GUEST / MACHINE / "sums").exists(), "tools/cross-build did not run")
+        # Every command comes by a way of its own.
+        without = unittest.mock.patch.dict(os.environ, LOCALD_HOLDER="no")
+        without.start()
+        self.addCleanup(without.stop)
         self.addCleanup(self.clear)
         self.clear()
 

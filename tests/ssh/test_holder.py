@@ -8,7 +8,7 @@ import stat
 import unittest
 from pathlib import Path
 
-from tests.e2e.support import IS_ROOT, ContainerCase, world
+from tests.e2e.support import IS_ROOT, ContainerCase, descendants
 from tests.ssh.server import Server
 
 
@@ -16,6 +16,7 @@ from tests.ssh.server import Server
 class Holder(ContainerCase):
     def setUp(self):
         super().setUp()
+        self.others = set(descendants(with_way=True))
         self.server = Server(self.who.home / "sshd")
         self.addCleanup(self.server.remove)
         there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
@@ -30,8 +31,7 @@ class Holder(ContainerCase):
         self.wait_for(lambda: "agent" not in " ".join(self.own().values()), "end of the agent")
 
     def own(self):
-        from tests.e2e.support import descendants
-        return descendants()
+        return {pid: line for pid, line in descendants(with_way=True).items() if pid not in self.others}
 
     def locald(self, *words, **env):
         return self.who.locald(*words, env={**self.env, **env})

@@ -57,7 +57,10 @@ class World:
         self.shim = self.bin / "locald-shim"
         self.server = None
         if OVER_SSH:
+            from tests.ssh.pair import make_unless_there
             from tests.ssh.server import Server
+            make_unless_there(self.dir / "lib/locald/guest", BUILT)
+            subprocess.run(["chmod", "-R", "a+rX", self.dir / "lib"], check=True)
             self.server = Server(self.dir / "sshd")
 
     def remove(self):
@@ -142,6 +145,9 @@ class Actor:
             path.chmod(mode)
         Actor.made.append(self)
         if world().server:
+            # The tests' own pair needs its modules where an installed one has them; the static one has none.
+            self.directory("data/locald", 0o700)
+            (self.directory("data/locald/agents", 0o700) / "lib").symlink_to(world().dir / "lib")
             there = {key: value for key, value in self.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
             world().server.admit(self.name, self.home, self.uid, self.gid, there)
 

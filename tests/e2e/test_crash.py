@@ -1,6 +1,7 @@
 """kill -9 of anything at any moment: the container goes, nothing stays."""
 
 import os
+import re
 import signal
 import time
 
@@ -18,7 +19,7 @@ class Killed:
         return process
 
     def shim(self):
-        found = [pid for pid, line in descendants().items() if line.startswith(str(world().shim)) and "bundle run" in line]
+        found = [pid for pid, line in descendants().items() if re.match(rf"{world().dir}\S*/locald-shim .*bundle run", line)]
         self.assertTrue(found, "no shim runs")
         return min(found)
 

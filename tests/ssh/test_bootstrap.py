@@ -50,7 +50,7 @@ class Case(ContainerCase):
         return self.agents / pair_id()
 
     def names(self):
-        return sorted(entry.name for entry in self.agents.iterdir()) if self.agents.exists() else []
+        return sorted(entry.name for entry in self.agents.iterdir() if entry.name != "lib") if self.agents.exists() else []
 
     def connect(self, **kwargs):
         """The least that needs an agent."""

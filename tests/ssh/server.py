@@ -81,6 +81,10 @@ class Server:
         for path in (ssh, *ssh.iterdir()):
             os.chown(path, uid, gid)
         ssh.chmod(0o700)
+        self.authorize(name, key, environment)
+
+    def authorize(self, name, key, environment=None):
+        """Lets a key log in as `name`; its sessions get the environment."""
         options = ",".join(f'environment="{name}={value}"' for name, value in (environment or {}).items())
         with open(self.keys / name, "a") as keys:
             keys.write(f"{options} {Path(f'{key}.pub').read_text()}".lstrip())

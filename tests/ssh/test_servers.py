@@ -32,14 +32,23 @@ class Servers(ContainerCase):
         """A server of this test's alone, to which `self.there` commands go."""
         server = Server(world().dir / f"server-{next(_count)}", *lines, host_key=host_key)
         self.addCleanup(server.remove)
-        shutil.copy(world().server.keys / self.who.name, server.keys / self.who.name)
-        known = self.who.write(f"known-{server.port}", server.known_line)
-        self.server, self.known = server, known
-        return server
+        self.server, self.known = server, self.who.write(f"known-{server.port}", server.known_line)
+        self.key = self.new_key(f"key-{server.port}")
+        server.authorize(self.who.name, self.key, self.environment)
+
+    @property
+    def environment(self):
+        return {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
+
+    def new_key(self, name, kind="ed25519"):
+        key = make_key(self.who.home / name, kind)
+        for path in (key, Path(f"{key}.pub")):
+            os.chown(path, self.who.uid, self.who.gid)
+        return key
 
     @property
     def there(self):
-        return {"LOCALD_HOST": f"{self.server.url(self.who.name)}?known-hosts={self.known}", "LOCALD_HOLDER": "no"}
+        return {"LOCALD_HOST": f"{self.server.url(self.who.name)}?known-hosts={self.known}&identity={self.key}", "LOCALD_HOLDER": "no"}
 
     def bulk(self, **kwargs):
         data = os.urandom(1 << 20) * (BULK >> 20)
@@ -99,12 +108,9 @@ class Servers(ContainerCase):
 
     def test_an_rsa_key_of_the_users_works_or_is_named(self):
         self.serve()
-        key = make_key(self.who.home / "rsa", "rsa")
-        for path in (key, Path(f"{key}.pub")):
-            os.chown(path, self.who.uid, self.who.gid)
-        (self.server.keys / self.who.name).write_text(Path(f"{key}.pub").read_text())
-        env = {"LOCALD_HOST": f"{self.there['LOCALD_HOST']}&identity={key}", "LOCALD_HOLDER": "no"}
-        done = self.who.locald("image", "ls", env=env)
+        self.key = self.new_key("rsa", "rsa")
+        self.server.authorize(self.who.name, self.key, self.environment)
+        done = self.who.locald("image", "ls", env=self.there)
         if done.code != 0:
             self.assert_error(done, 125, "127.0.0.1", "is an RSA key", "libssh2 1.10", "ed25519")
 
@@ -131,7 +137,8 @@ class Servers(ContainerCase):
         made = not home.exists()
         home.mkdir(exist_ok=True)
         (home / ".ssh").mkdir(exist_ok=True)
-        shutil.copy(self.who.home / ".ssh/id_ed25519.pub", home / ".ssh/authorized_keys")
+        key = self.new_key("key-dropbear")
+        shutil.copy(f"{key}.pub", home / ".ssh/authorized_keys")
         for path in (home, *home.rglob("*")):
             os.chown(path, self.who.uid, self.who.gid)
         if made:
@@ -143,7 +150,7 @@ class Servers(ContainerCase):
         while time.monotonic() < deadline and socket.socket().connect_ex(("127.0.0.1", port)) != 0:
             time.sleep(0.05)
         known = self.who.write("known-dropbear", f"[127.0.0.1]:{port} ssh-ed25519 {blob}\n")
-        env = {"LOCALD_HOST": f"ssh://{self.who.name}@127.0.0.1:{port}?known-hosts={known}", "LOCALD_HOLDER": "no"}
+        env = {"LOCALD_HOST": f"ssh://{self.who.name}@127.0.0.1:{port}?known-hosts={known}&identity={key}", "LOCALD_HOLDER": "no"}
         data = os.urandom(1 << 20)
         done = self.assert_ok(self.who.container("--quiet", "-i", images.image(), "cat", input=data, env=env))
         self.assertEqual(done.out, data)

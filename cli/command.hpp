@@ -18,9 +18,8 @@ struct Globals {
     bool debug = false, quiet = false;
 
     void add_to(FlagSet& flags);
-    /// Where this command goes: `--host`, else $LOCALD_HOST, else the host in use. @return empty for this host
+    /// Where this command goes: `--host`, else $LOCALD_HOST, else the host in use.
     /// @throws Error for a name that there is not, and for a file of names that cannot be read
-    std::string host_address() const;
     runtime::RuntimeChoice choice() const;
 };
 

@@ -174,15 +174,13 @@ void Globals::add_to(FlagSet& flags) {
 runtime::RuntimeChoice Globals::choice() const {
     runtime::RuntimeChoice choice;
     choice.backend = backend;
-    choice.host = host_address();
-    return choice;
-}
-
-std::string Globals::host_address() const {
     // Who asks for a backend means this host.
-    if (host.empty() && !backend.empty()) return {};
+    if (host.empty() && !backend.empty()) return choice;
     const auto named = backends::read_own_named_hosts();
-    return named.address_of(host.empty() ? named.in_use : host);
+    const auto& wanted = host.empty() ? named.in_use : host;
+    choice.host = named.address_of(wanted);
+    choice.shared = named.shared_with(wanted);
+    return choice;
 }
 
 CommandLine parse_command_line(std::span<const Command> commands, const std::vector<std::string>& args) {

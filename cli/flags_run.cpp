@@ -31,6 +31,9 @@ void RunFlags::add_to(FlagSet& flags) {
     flags.text("--userns", "keep-id", userns_,
                "Keep your own id inside, so that files in a mounted directory stay yours");
 
+    flags.list("-p,--publish", "[[ADDRESS:]PORT:]PORT", publish_,
+               "Reach a TCP port of the container by one of this host; 0, or none, for any that is free");
+
     flags.group("Files");
     flags.list("-v,--volume", "SRC:DST[:ro]", volumes_, "Show a directory or file of the host inside the container");
     flags.list("--mount", "KEY=VALUE,…", mounts_, "The same in words: type=bind|tmpfs,source=…,target=…[,readonly]");
@@ -54,8 +57,7 @@ void RunFlags::add_to(FlagSet& flags) {
     flags.group("Options");
 
     const std::string network = std::string(network_sentence);
-    flags.refuse("-p,--publish", network);
-    flags.refuse("-P,--publish-all", network);
+    flags.refuse("-P,--publish-all", "name each port by -p");
     flags.refuse("--restart", "nobody is there to start it again; use a service manager");
     flags.refuse("--privileged", "add what the program needs by --cap-add");
     flags.refuse("--device", "devices of the host cannot be given to a container");
@@ -128,6 +130,11 @@ RunRequest RunFlags::request(const std::vector<std::string>& operands, const Cal
     if (!network_.empty()) options.network = parse_network(network_);
     if (!userns_.empty()) options.userns = parse_userns(userns_);
     for (const auto& value : add_hosts_) options.add_hosts.push_back(parse_add_host(value, options.network));
+    for (const auto& value : publish_) options.ports.push_back(parse_publish(value));
+    if (!options.ports.empty() && options.network == bundle::NetworkMode::none) {
+        throw Error(ErrorKind::invalid,
+                    "--publish and --network none exclude each other: nothing leads into the container");
+    }
     for (const auto& value : security_opts_) options.no_new_privileges = parse_security_opt(value);
     options.cap_add = cap_add_;
     options.cap_drop = cap_drop_;

@@ -48,7 +48,7 @@ private:
     std::string network_, pull_, platform_, userns_;
     std::optional<std::string> entrypoint_;
     std::vector<std::string> env_, env_files_, volumes_, mounts_, tmpfs_, cap_add_, cap_drop_, ulimits_, add_hosts_,
-        security_opts_;
+        publish_, security_opts_;
 };
 
 }  // namespace locald::cli

@@ -31,6 +31,8 @@ bundle::UlimitOption parse_ulimit(std::string_view value);
 std::string parse_stop_signal(std::string_view value);
 /// `--add-host NAME:ADDRESS`; `host-gateway` is the host, which in its own network is 127.0.0.1.
 std::pair<std::string, std::string> parse_add_host(std::string_view value, bundle::NetworkMode network);
+/// `--publish [[ADDRESS:][PORT]:]PORT[/tcp]`.
+bundle::PortOption parse_publish(std::string_view value);
 std::string parse_hostname(std::string_view value);
 std::string parse_workdir(std::string_view value);
 bundle::NetworkMode parse_network(std::string_view value);

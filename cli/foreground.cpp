@@ -113,6 +113,21 @@ int exec_in_foreground(runtime::ContainerRuntime& runtime, const std::string& id
     return see_through(pump, *process, how)->exit_code();
 }
 
+namespace {
+
+void note_picked_ports(const bundle::RunOptions& asked, const runtime::ContainerHandle& container) {
+    const auto ports = container.ports();
+    for (std::size_t i = 0; i < ports.size() && i < asked.ports.size(); ++i) {
+        if (asked.ports[i].host_port != 0) continue;
+        const auto& address = ports[i].address.empty() ? std::string("localhost") : ports[i].address;
+        const bool is_six = address.find(':') != std::string::npos;
+        note("port " + std::to_string(ports[i].container_port) + " of the container is " +
+             (is_six ? "[" + address + "]" : address) + ":" + std::to_string(ports[i].host_port));
+    }
+}
+
+}  // namespace
+
 int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& source,
                       const bundle::RunOptions& options, const Foreground& how) {
     check_terminal(how);
@@ -137,6 +152,7 @@ int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& 
     }
     if (!how.quiet) {
         for (const auto& warning : container->warnings()) note("warning: " + warning);
+        note_picked_ports(options, *container);
     }
     return see_through(pump, *container, how)->exit_code();
 }

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "backends/agent/logs_request.hpp"
+#include "backends/agent/mount_check.hpp"
 #include "backends/agent/request.hpp"
 #include "backends/agent/run_request.hpp"
 #include "backends/protocol/detached_values.hpp"
@@ -102,6 +103,7 @@ constexpr std::array calls{
               [](const CallContext& with) {
                   return protocol::write_image(with.runtime.images().remove(with.text("image")));
               }},
+    CallEntry{"mount check", [](const CallContext& with) { return check_mounts(with.message.at("paths")); }},
     CallEntry{"bundle prepare", prepare_bundle},
     CallEntry{"bundle inspect",
               [](const CallContext& with) {

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "backends/hosts/fingerprint.hpp"
+#include "backends/hosts/path_map.hpp"
 #include "backends/hosts/ssh_address.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -47,6 +48,21 @@ void each_member(const Json& object, const Place& place, Take&& take) {
     }
 }
 
+std::vector<runtime::SharedTree> read_shared(const Json& json, const Place& place) {
+    if (!json.is_array()) place.fail("expected a list, not " + std::string(json.type_name()));
+    std::vector<runtime::SharedTree> trees;
+    for (const auto& one : json) {
+        const Place at{place.path, place.field + "[" + std::to_string(trees.size()) + "]"};
+        try {
+            trees.push_back(parse_shared_tree(text_at(one, at)));
+        } catch (const Error& e) {
+            if (e.kind() == ErrorKind::corrupt) throw;
+            at.fail(e.message());
+        }
+    }
+    return trees;
+}
+
 NamedHost read_host(const Json& json, const Place& place) {
     NamedHost host;
     each_member(json, place, [&](const std::string& name, const Json& value, const Place& at) {
@@ -58,6 +74,8 @@ NamedHost read_host(const Json& json, const Place& place) {
             host.known_hosts = text_at(value, at);
         } else if (name == "hostKey") {
             host.host_key = text_at(value, at);
+        } else if (name == "shared") {
+            host.shared = read_shared(value, at);
         } else {
             return false;
         }
@@ -118,6 +136,11 @@ std::string NamedHosts::address_of(std::string_view text) const {
     if (text.empty() || text == local_host) return {};
     if (!is_host_name(text)) return parse_ssh_address(text).text();
     return get(text).address();
+}
+
+std::vector<runtime::SharedTree> NamedHosts::shared_with(std::string_view text) const {
+    const auto found = hosts.find(text);
+    return found != hosts.end() ? found->second.shared : std::vector<runtime::SharedTree>();
 }
 
 std::string NamedHosts::name_of(std::string_view address) const {
@@ -189,6 +212,7 @@ std::string write_named_hosts(const NamedHosts& hosts) {
         if (!host.identity.empty()) one["identity"] = host.identity;
         if (!host.known_hosts.empty()) one["knownHosts"] = host.known_hosts;
         if (!host.host_key.empty()) one["hostKey"] = host.host_key;
+        for (const auto& tree : host.shared) one["shared"].push_back(to_string(tree));
         json["hosts"][name] = std::move(one);
     }
     try {

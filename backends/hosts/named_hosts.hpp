@@ -6,12 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "core/runtime/container_runtime.hpp"
+
 namespace locald::backends {
 
 /// A host that the user gave a name.
 struct NamedHost {
     std::string url;  ///< `ssh://…` without what stands below
     std::string identity, known_hosts, host_key;
+    std::vector<runtime::SharedTree> shared;
     /// As parse_ssh_address takes it.
     std::string address() const;
 };
@@ -25,6 +28,8 @@ struct NamedHosts {
     /// What a user means by `text`: nothing and `local` are this host, `ssh://…` and whatever cannot be a name is an
     /// address, all else a name. @return an address; empty for this host
     std::string address_of(std::string_view text) const;
+    /// The trees that the host which a user means by `text` sees of this one; an address alone has none.
+    std::vector<runtime::SharedTree> shared_with(std::string_view text) const;
     /// The name of a host with this address; empty when there is none.
     std::string name_of(std::string_view address) const;
 };

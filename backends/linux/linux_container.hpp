@@ -22,6 +22,7 @@ struct ContainerStart {
     std::string exec_process;  ///< a file with one more process for the container; empty: the container itself
     bool keep_id = false;      ///< `--userns keep-id`: a setuid shim must know it before it reads the configuration
     std::vector<std::string> warnings;
+    std::vector<bundle::PortOption> ports;
     runtime::Stdio stdio;
     /// Removes the bundle directory and gives the id up. Runs once, after the shim is gone.
     std::function<void()> clean_up;
@@ -47,6 +48,7 @@ public:
     runtime::ExitStatus stop(std::chrono::milliseconds grace) override;
     runtime::ExitStatus wait() override;
     std::optional<runtime::ExitStatus> wait_for(std::chrono::milliseconds timeout) override;
+    std::vector<bundle::PortOption> ports() const override { return start_.ports; }
     const std::vector<std::string>& warnings() const noexcept override { return start_.warnings; }
 
 private:

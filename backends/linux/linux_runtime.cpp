@@ -14,6 +14,7 @@
 #include "backends/linux/linux_container.hpp"
 #include "backends/linux/linux_images.hpp"
 #include "backends/linux/probe.hpp"
+#include "backends/linux/published_ports.hpp"
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/base/text.hpp"
@@ -100,8 +101,10 @@ public:
     runtime::DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
                                         const runtime::DetachOptions& how, const ProgressSink& progress,
                                         const CancelToken& cancel) override {
-        return in_step("run " + shown_source(source),
-                       [&] { return detached_.run(source, options, how, progress, cancel); });
+        return in_step("run " + shown_source(source), [&] {
+            check_published_ports(options.ports);
+            return detached_.run(source, options, how, progress, cancel);
+        });
     }
     std::vector<runtime::ContainerInfo> containers() override;
     runtime::ContainerInfo container(const std::string& id) override { return get(id); }
@@ -200,6 +203,7 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
     }
     const std::string id = named.id;
     return in_step("run " + shown_source(source), [&]() -> std::unique_ptr<runtime::ContainerHandle> {
+        auto ports = check_published_ports(named.ports);
         const Shim& shim = env_.shim();
         env_.sweep();
         auto lock = std::make_shared<host::FileLock>(env_.containers().claim(id));
@@ -226,6 +230,7 @@ std::unique_ptr<runtime::ContainerHandle> LinuxRuntime::run_container(const bund
             throw;
         }
         start.id = id;
+        start.ports = std::move(ports);
         start.keep_id = named.userns == bundle::UserNamespaceMode::keep_id;
         start.bundle_dir = dir;
         start.stdio = stdio;

@@ -109,6 +109,12 @@ RemoteContainer::~RemoteContainer() {
     close_handles();
 }
 
+void RemoteContainer::keep(std::shared_ptr<PortForwards> forwards) {
+    forwards_ = std::move(forwards);
+    if (!forwards_) return;
+    warnings_.insert(warnings_.end(), forwards_->warnings().begin(), forwards_->warnings().end());
+}
+
 void RemoteContainer::close_handles() noexcept {
     if (in_ >= 0) ::close(in_);
     if (out_ >= 0 && out_ != in_) ::close(out_);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/remote/agent_client.hpp"
+#include "backends/remote/port_forwards.hpp"
 #include "core/runtime/container_runtime.hpp"
 
 namespace locald::backends {
@@ -26,7 +27,12 @@ public:
     runtime::ExitStatus stop(std::chrono::milliseconds grace) override;
     runtime::ExitStatus wait() override;
     std::optional<runtime::ExitStatus> wait_for(std::chrono::milliseconds timeout) override;
+    std::vector<bundle::PortOption> ports() const override {
+        return forwards_ ? forwards_->ports() : std::vector<bundle::PortOption>();
+    }
     const std::vector<std::string>& warnings() const noexcept override { return warnings_; }
+    /// The ways to its ports, which are there as long as this is.
+    void keep(std::shared_ptr<PortForwards> forwards);
 
 private:
     struct Ends;
@@ -40,6 +46,7 @@ private:
     int pid_ = 0;
     int in_ = -1, out_ = -1, err_ = -1;
     std::vector<std::string> warnings_;
+    std::shared_ptr<PortForwards> forwards_;
     std::mutex mutex_;  ///< of the end
     std::optional<runtime::ExitStatus> status_;
     std::optional<Error> error_;

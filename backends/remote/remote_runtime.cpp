@@ -4,6 +4,7 @@
 
 #include "backends/protocol/detached_values.hpp"
 #include "backends/remote/remote_container.hpp"
+#include "backends/remote/shared_mounts.hpp"
 
 namespace locald::backends {
 
@@ -46,8 +47,11 @@ private:
 
 class RemoteRuntime final : public runtime::ContainerRuntime {
 public:
-    RemoteRuntime(Connect connect, std::chrono::milliseconds reconnect_most)
-        : connect_(std::move(connect)), reconnect_most_(reconnect_most), images_([this] { return client(); }) {}
+    RemoteRuntime(Connect connect, std::chrono::milliseconds reconnect_most, std::optional<OtherHost> other)
+        : connect_(std::move(connect)),
+          reconnect_most_(reconnect_most),
+          other_(std::move(other)),
+          images_([this] { return client(); }) {}
 
     runtime::ProbeReport probe() override { return protocol::read_probe(client()->call({{"do", "probe"}})); }
     runtime::Images& images() override { return images_; }
@@ -57,7 +61,7 @@ public:
                                            const CancelToken& cancel) override {
         return protocol::read_bundle(client()->call({{"do", "bundle prepare"},
                                                      {"source", protocol::write_source(source)},
-                                                     {"options", protocol::write_options(options)},
+                                                     {"options", protocol::write_options(options_there(options))},
                                                      {"destination", destination}},
                                                     progress, cancel));
     }
@@ -68,20 +72,32 @@ public:
                                                             const bundle::RunOptions& options,
                                                             const runtime::Stdio& stdio, const ProgressSink& progress,
                                                             const CancelToken& cancel) override {
-        return std::make_unique<RemoteContainer>(client(),
-                                                 Json{{"do", "run"},
-                                                      {"source", protocol::write_source(source)},
-                                                      {"options", protocol::write_options(options)}},
-                                                 stdio, progress, cancel);
+        std::shared_ptr<PortForwards> forwards;
+        const auto there = options_there(options);
+        if (other_ && !options.ports.empty()) forwards = other_->open_forwards(options.ports);
+        auto container = std::make_unique<RemoteContainer>(
+            client(),
+            Json{
+                {"do", "run"}, {"source", protocol::write_source(source)}, {"options", protocol::write_options(there)}},
+            stdio, progress, cancel);
+        container->keep(std::move(forwards));
+        return container;
     }
     runtime::DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
                                         const runtime::DetachOptions& how, const ProgressSink& progress,
                                         const CancelToken& cancel) override {
-        return protocol::read_detached_start(client()->call({{"do", "run detached"},
-                                                             {"source", protocol::write_source(source)},
-                                                             {"options", protocol::write_options(options)},
-                                                             {"how", protocol::write_detach_options(how)}},
-                                                            progress, cancel));
+        if (other_ && !options.ports.empty()) {
+            throw Error(ErrorKind::unsupported,
+                        "publish a port of a container in the background on another host: nobody would stay here to "
+                        "forward it")
+                .with_remedy("leave out -d, or forward it yourself: ssh -N -L 8080:localhost:80 USER@HOST");
+        }
+        return protocol::read_detached_start(
+            client()->call({{"do", "run detached"},
+                            {"source", protocol::write_source(source)},
+                            {"options", protocol::write_options(options_there(options))},
+                            {"how", protocol::write_detach_options(how)}},
+                           progress, cancel));
     }
     std::vector<runtime::ContainerInfo> containers() override {
         std::vector<runtime::ContainerInfo> all;
@@ -140,6 +156,15 @@ public:
     }
 
 private:
+    /// With what the options say of files in the words of the other host.
+    bundle::RunOptions options_there(bundle::RunOptions options) {
+        if (!other_) return options;
+        map_mounts(options, other_->shared, [this](const std::vector<std::string>& paths) {
+            return client()->call({{"do", "mount check"}, {"paths", paths}});
+        });
+        return options;
+    }
+
     std::shared_ptr<AgentClient> client(const CancelToken& cancel = {}) {
         const std::lock_guard lock(mutex_);
         if (!client_) {
@@ -152,6 +177,7 @@ private:
 
     Connect connect_;
     const std::chrono::milliseconds reconnect_most_;
+    std::optional<OtherHost> other_;
     std::mutex mutex_;
     std::shared_ptr<AgentClient> client_;
     RemoteImages images_;
@@ -160,8 +186,9 @@ private:
 }  // namespace
 
 std::unique_ptr<runtime::ContainerRuntime> make_remote_runtime(Connect connect,
-                                                               std::chrono::milliseconds reconnect_most) {
-    return std::make_unique<RemoteRuntime>(std::move(connect), reconnect_most);
+                                                               std::chrono::milliseconds reconnect_most,
+                                                               std::optional<OtherHost> other) {
+    return std::make_unique<RemoteRuntime>(std::move(connect), reconnect_most, std::move(other));
 }
 
 }  // namespace locald::backends

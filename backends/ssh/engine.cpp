@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <utility>
@@ -34,6 +35,8 @@ struct SshEngine::Channel {
     bool eof_sent = false;
     bool remote_ended = false;  ///< no more comes from the other side
     bool local_deaf = false;    ///< nobody reads on our side
+    bool told_end = false;      ///< our side knows that
+    bool talks() const noexcept { return !remote_ended || !to_local.empty(); }
     bool wants_out() const noexcept { return sent < to_remote.size() || (local_ended && !eof_sent); }
 };
 
@@ -68,6 +71,7 @@ void SshEngine::open(Wish wish) {
     {
         const std::lock_guard lock(mutex_);
         wishes_.push_back(std::move(wish));
+        ++wished_;
     }
     wake();
 }
@@ -136,7 +140,11 @@ void SshEngine::loop() {
             }
         }
         channels_.remove_if([](const Channel& channel) { return channel.stage == Channel::Stage::ended; });
-        if (!moved) wait();
+        if (moved) continue;
+        talks_ = std::any_of(channels_.begin(), channels_.end(),
+                             [](const Channel& channel) { return channel.wish.forwarded && channel.talks(); });
+        looked_ = taken_;
+        wait();
     }
     for (auto& channel : channels_) fail(channel, "the connection was closed by us");
     channels_.clear();
@@ -147,6 +155,7 @@ void SshEngine::take_wishes() {
     for (; !wishes_.empty(); wishes_.pop_front()) {
         channels_.emplace_back();
         channels_.back().wish = std::move(wishes_.front());
+        ++taken_;
         if (lost_) fail(channels_.back(), "the connection is lost");
     }
 }
@@ -234,10 +243,12 @@ bool SshEngine::start(Channel& channel) {
 
 bool SshEngine::read_local(Channel& channel) {
     if (channel.local_ended || !channel.to_remote.empty()) return false;
-    channel.to_remote.resize(block);
-    const auto got = ::recv(channel.wish.local, channel.to_remote.data(), block, MSG_DONTWAIT);
-    channel.to_remote.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    if (got > 0) return true;
+    block_.resize(block);
+    const auto got = ::recv(channel.wish.local, block_.data(), block, MSG_DONTWAIT);
+    if (got > 0) {
+        channel.to_remote.assign(block_.data(), static_cast<std::size_t>(got));
+        return true;
+    }
     if (got < 0 && is_again(errno)) return false;
     channel.local_ended = true;
     return true;
@@ -304,7 +315,13 @@ bool SshEngine::receive_err(Channel& channel) {
 }
 
 bool SshEngine::write_local(Channel& channel) {
-    if (channel.to_local.empty()) return false;
+    if (channel.to_local.empty()) {
+        // Half of a connection ends by itself: whoever reads on our side learns it while he may still write.
+        if (!channel.remote_ended || channel.told_end) return false;
+        channel.told_end = true;
+        ::shutdown(channel.wish.local, SHUT_WR);
+        return true;
+    }
     const auto put = ::send(channel.wish.local, channel.to_local.data() + channel.written,
                             channel.to_local.size() - channel.written, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (put < 0 && is_again(errno)) return false;
@@ -315,6 +332,7 @@ bool SshEngine::write_local(Channel& channel) {
         channel.remote_ended = true;  // nobody wants the rest: the channel is closed
         return true;
     }
+    moved_ += static_cast<std::uint64_t>(put);
     channel.written += static_cast<std::size_t>(put);
     if (channel.written == channel.to_local.size()) {
         channel.to_local.clear();
@@ -323,7 +341,6 @@ bool SshEngine::write_local(Channel& channel) {
         channel.to_local.erase(0, channel.written);
         channel.written = 0;
     }
-    if (channel.to_local.empty() && channel.remote_ended) ::shutdown(channel.wish.local, SHUT_WR);
     return true;
 }
 
@@ -366,6 +383,10 @@ void SshEngine::end(Channel& channel) {
 
 void SshEngine::fail(Channel& channel, const std::string& what) {
     if (channel.stage == Channel::Stage::ended) return;
+    // An orderly end would be taken for all that there was to read.
+    const linger at_once{1, 0};
+    if (channel.wish.local >= 0 && channel.talks())
+        ::setsockopt(channel.wish.local, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     {
         const std::lock_guard lock(channel.wish.shared->mutex);
         if (!channel.wish.shared->opened) {

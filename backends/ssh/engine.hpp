@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <list>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "backends/ssh/session.hpp"
 
@@ -43,9 +45,14 @@ public:
         int port = 0;
         int local = -1;  ///< the engine's end of the socket pair
         std::shared_ptr<SshChannel::Shared> shared;
+        bool forwarded = false;  ///< `local` is a stranger's: its words are waited for in the end
     };
     void open(Wish wish);
     bool lost() const noexcept { return lost_; }
+    /// Whether something may still come from the other side for a forwarded socket, or waits to be taken by it.
+    bool talks() const noexcept { return wished_ != looked_ || talks_; }
+    /// Bytes so far, of all channels, to our side.
+    std::uint64_t moved() const noexcept { return moved_; }
 
 private:
     struct Channel;
@@ -76,7 +83,8 @@ private:
     int socket_;
     std::string name_;
     int wake_read_ = -1, wake_write_ = -1;
-    std::atomic<bool> lost_ = false;
+    std::atomic<bool> lost_ = false, talks_ = false;
+    std::atomic<std::uint64_t> moved_ = 0, wished_ = 0, looked_ = 0;
 
     std::mutex mutex_;
     std::deque<Wish> wishes_;
@@ -84,6 +92,8 @@ private:
 
     // Of the thread alone.
     std::list<Channel> channels_;
+    std::vector<char> block_;     ///< what is being read
+    std::uint64_t taken_ = 0;     ///< wishes
     Channel* first_ = nullptr;    ///< the one whose call sent half a packet
     Channel* opening_ = nullptr;  ///< libssh2 opens one at a time
     std::thread thread_;

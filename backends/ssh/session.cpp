@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <thread>
 #include <utility>
 
 #include "backends/hosts/fingerprint.hpp"
@@ -308,7 +309,7 @@ SshChannel SshSession::open(const std::string& command, const std::string& host,
     SshChannel channel;
     channel.handle_ = ends[0];
     channel.shared_ = std::make_shared<SshChannel::Shared>();
-    impl_->engine->open({command, host, static_cast<int>(port), ends[1], channel.shared_});
+    impl_->engine->open({command, host, static_cast<int>(port), ends[1], channel.shared_, false});
     auto& shared = *channel.shared_;
     std::unique_lock lock(shared.mutex);
     if (!shared.changed.wait_for(lock, most, [&] { return shared.opened || shared.error; })) {
@@ -324,6 +325,23 @@ SshChannel SshSession::exec(const std::string& command, std::chrono::millisecond
 
 SshChannel SshSession::connect(const std::string& host, unsigned port, std::chrono::milliseconds most) {
     return open({}, host, port, most);
+}
+
+void SshSession::forward(int socket, const std::string& host, unsigned port) {
+    impl_->engine->open({{}, host, static_cast<int>(port), socket, std::make_shared<SshChannel::Shared>(), true});
+}
+
+void SshSession::finish_forwards(std::chrono::milliseconds silence_most) {
+    constexpr auto look_every = 5ms;
+    auto before = impl_->engine->moved();
+    auto since = Clock::now();
+    while (impl_->engine->talks() && Clock::now() - since < silence_most) {
+        std::this_thread::sleep_for(look_every);
+        if (const auto now = impl_->engine->moved(); now != before) {
+            before = now;
+            since = Clock::now();
+        }
+    }
 }
 
 SshSession::Captured SshSession::capture(const std::string& command, std::string_view input,

@@ -77,6 +77,11 @@ public:
     /// A connection from there to a host and port.
     SshChannel connect(const std::string& host, unsigned port,
                        std::chrono::milliseconds most = std::chrono::seconds(20));
+    /// The bytes of `socket`, which it takes over, go to a host and port from there, in both directions and with the
+    /// end of each. Returns at once; where there is no way, the socket is reset.
+    void forward(int socket, const std::string& host, unsigned port);
+    /// Waits until all that came for forwarded sockets was handed to them, as long as some of it moves every so often.
+    void finish_forwards(std::chrono::milliseconds silence_most);
     /// exec, `input` to its stdin, all of its stdout. @throws also when it takes longer or prints more than 1 MiB
     struct Captured {
         RemoteExit exit;

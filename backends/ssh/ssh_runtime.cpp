@@ -2,12 +2,15 @@
 
 #include "backends/remote/remote_runtime.hpp"
 #include "backends/ssh/connect.hpp"
+#include "backends/ssh/ssh_forwards.hpp"
 
 namespace locald::backends {
 
 std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice) {
     const auto address = parse_ssh_address(choice.host);
-    return make_remote_runtime([address] { return connect_agent(find_route(address)); }, reconnect_to_host_most);
+    return make_remote_runtime(
+        [address] { return connect_agent(find_route(address)); }, reconnect_to_host_most,
+        OtherHost{choice.shared, [text = choice.host](const auto& ports) { return open_ssh_forwards(text, ports); }});
 }
 
 int hold_ssh(const std::string& host) {

@@ -3,6 +3,7 @@
 #include "cli/flags_run.hpp"
 #include "cli/long_call.hpp"
 #include "cli/output.hpp"
+#include "core/base/error.hpp"
 
 namespace locald::cli {
 
@@ -16,6 +17,10 @@ public:
         const std::string destination = operands.at(1);
         operands.erase(operands.begin() + 1);
         const auto request = flags_.request(operands, this_process());
+        if (!request.options.ports.empty()) {
+            throw Error(ErrorKind::invalid, "--publish: a bundle is no container yet, and has no ports")
+                .with_remedy("leave it out, and publish them where the bundle is run");
+        }
         const auto runtime = runtime::make_runtime(globals.choice());
         bundle::ContainerBundle made;
         const int code = run_long_call(globals.quiet, [&](const ProgressSink& progress, const CancelToken& cancel) {

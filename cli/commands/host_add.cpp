@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "backends/hosts/named_hosts.hpp"
+#include "backends/hosts/path_map.hpp"
 #include "backends/hosts/ssh_address.hpp"
 #include "backends/table_remote.hpp"
 #include "cli/caller.hpp"
@@ -28,6 +29,10 @@ public:
         flags.text("--known-hosts", "FILE", known_hosts_, "Look for the server's key in this file alone");
         flags.text("--host-key", "KEY", host_key_,
                    "The server has this key: SHA256:... as ssh-keygen -l prints it, or the line of its .pub file");
+        flags.list(
+            "--map", "HERE=THERE[:ro]", map_,
+            "The host sees this host's directory HERE as THERE, so that it can be mounted; with :mount only while "
+            "something is mounted at THERE");
         flags.flag("--pin", pin_, "Connect now, show the key that the server has, and believe it from now on");
         flags.flag("--use,--default", use_, "Run the commands that name no host there from now on");
         flags.flag("--replace", replace_, "If there is such a host already, it becomes this one");
@@ -76,10 +81,14 @@ private:
         host.host_key = host_key_.empty() ? address.host_key : backends::parse_host_key(host_key_);
         address.identity = address.known_hosts = address.host_key = "";
         host.url = address.text();
+        for (const auto& tree : map_) host.shared.push_back(backends::parse_shared_tree(tree));
+        // Two that are the same are found here and not at the first run.
+        static_cast<void>(backends::PathMap(host.shared, backends::PathCase::sensitive, backends::resolve_links));
         return host;
     }
 
     std::string identity_, known_hosts_, host_key_;
+    std::vector<std::string> map_;
     bool pin_ = false, use_ = false, replace_ = false;
 };
 

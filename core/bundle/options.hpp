@@ -25,6 +25,12 @@ struct MountOption {
     std::vector<std::string> options;  ///< further mount options: `size=64m`, `mode=1777`, `rprivate`, `noexec`
 };
 
+/// `-p`: a TCP port of the container, and the one of the caller's host that leads to it.
+struct PortOption {
+    std::string address;                              ///< numeric; empty: the host's loopback, of both families
+    std::uint16_t host_port = 0, container_port = 0;  ///< of the host's, 0 is any that is free
+};
+
 /// `--ulimit nofile=1024:4096`; the name as in config.json: RLIMIT_NOFILE.
 struct UlimitOption {
     std::string type;
@@ -42,6 +48,7 @@ struct RunOptions {
     std::string workdir, user, hostname, stop_signal;
     std::vector<std::string> cap_add, cap_drop;  ///< with or without CAP_, or ALL
     std::vector<UlimitOption> ulimits;
+    std::vector<PortOption> ports;
     std::vector<std::pair<std::string, std::string>> add_hosts;  ///< name, address
     std::optional<std::int64_t> memory_bytes;
     std::optional<std::int64_t> cpu_quota_us;  ///< per period of 100,000 µs: --cpus 0.5 is 50,000

@@ -101,6 +101,8 @@ public:
     /// @throws Error when the container could not be started or its runtime died
     virtual ExitStatus wait() = 0;
     virtual std::optional<ExitStatus> wait_for(std::chrono::milliseconds timeout) = 0;
+    /// The ports that were published, with those that were picked.
+    virtual std::vector<bundle::PortOption> ports() const { return {}; }
     /// What was lost or ignored while the bundle was made, for people.
     virtual const std::vector<std::string>& warnings() const noexcept = 0;
 };
@@ -160,14 +162,22 @@ public:
     virtual void remove(const std::string& id, bool force) = 0;
 };
 
+/// A tree of files that this host and the one of the containers both see.
+struct SharedTree {
+    std::string here, there;  ///< absolute; the same directory on either side
+    bool read_only = false;
+    bool is_mount = false;  ///< `there` is a mount point: while nothing is mounted it is some other, empty directory
+};
+
 /// Which backend, and what it needs to know.
 struct RuntimeChoice {
-    std::string backend;            ///< empty: the platform's own
-    std::string host;               ///< `ssh://user@host`; empty: here
-    std::string data_directory;     ///< empty: host::data_directory()
-    std::string runtime_directory;  ///< empty: host::runtime_directory()
-    std::string shim;               ///< empty: found beside our own program, then at the install place
-    std::string worker;             ///< the `locald` program that unpacks; empty: found the same way
+    std::string backend;             ///< empty: the platform's own
+    std::string host;                ///< `ssh://user@host`; empty: here
+    std::vector<SharedTree> shared;  ///< with that host; nothing else of this one can be mounted there
+    std::string data_directory;      ///< empty: host::data_directory()
+    std::string runtime_directory;   ///< empty: host::runtime_directory()
+    std::string shim;                ///< empty: found beside our own program, then at the install place
+    std::string worker;              ///< the `locald` program that unpacks; empty: found the same way
 };
 
 /// The backend of `choice` from the one table of this platform. Nothing is started or opened before the first call.

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import ctypes
+import json
 import os
 import pwd
 import re
@@ -150,6 +151,9 @@ class Actor:
             (self.directory("data/locald/agents", 0o700) / "lib").symlink_to(world().dir / "lib")
             there = {key: value for key, value in self.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
             world().server.admit(self.name, self.home, self.uid, self.gid, there)
+            # It is this host, and sees all of its files; else nothing could be mounted.
+            hosts = {"over-ssh": {"url": world().server.url(self.name), "shared": ["/=/"]}}
+            self.write(".config/locald/hosts.json", json.dumps({"version": 1, "hosts": hosts})).chmod(0o600)
 
     @property
     def is_root(self):
@@ -169,7 +173,7 @@ class Actor:
             "XDG_DATA_HOME": str(self.data), "XDG_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.home / "tmp"),
         }
         if world().server:
-            env["LOCALD_HOST"] = world().server.url(self.name)
+            env["LOCALD_HOST"] = "over-ssh"
         for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LOCALD_HOLDER"):
             if key in os.environ:
                 env[key] = os.environ[key]

@@ -2,9 +2,10 @@
 
 import os
 import re
+import socket
 
 from tests.e2e import images
-from tests.e2e.support import for_each
+from tests.e2e.support import for_each, on_this_host_alone
 
 
 @for_each("root", "user", "plain")
@@ -330,8 +331,19 @@ class Network:
         done = self.assert_ok(self.who.container("--add-host", "db:10.1.2.3", images.image(), "cat", "/etc/hosts"))
         self.assertTrue(re.search(r"10\.1\.2\.3\s+db", done.text), done)
 
-    def test_p_is_refused_with_the_reason(self):
-        self.assert_error(self.who.container("-p", "80:80", images.image(), "true"), 125, "host's network")
+    @on_this_host_alone("ports of this host lead there; tests/ssh/test_ports")
+    def test_p_says_that_a_port_of_the_container_is_one_of_the_host(self):
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            port = busy.getsockname()[1]
+            for more in ([], ["-d"]):
+                done = self.who.container(*more, "-p", f"{port}:{port}", images.image(), "true")
+                self.assert_error(done, 125, f"publish port {port}", "in use", r"pid \d+|user \d+", "another port")
+        for words in (["-p", f"{port}:{port}"], ["-p", f"0.0.0.0:{port}:{port}"], ["--publish", f"{port}/tcp"]):
+            done = self.assert_ok(self.who.container(*words, images.image(), "echo", "x"))
+            self.assertEqual(done.text, "x\n")
+        self.assert_error(self.who.container("-p", f"{port}:80", images.image(), "true"), 125, "host's network", "-p 80:80")
+        self.assert_error(self.who.container("-p", f"127.0.0.1:{port}:{port}", images.image(), "true"), 125, "on 127.0.0.1", "itself")
+        self.assert_error(self.who.container("-p", "53:53/udp", images.image(), "true"), 125, "TCP alone")
 
     def test_help_says_it(self):
         self.assertRegex(self.assert_ok(self.who.locald("container", "run", "--help")).text, "host's network")

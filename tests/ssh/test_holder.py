@@ -22,7 +22,7 @@ class Holder(ContainerCase):
         there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
         self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid, there)
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
-        self.env = {"LOCALD_HOST": self.server.url(self.who.name)}
+        self.env = {"LOCALD_HOST": self.server.url(self.who.name), "XDG_CONFIG_HOME": self.who.home / "no-names"}
         self.addCleanup(self.end)
 
     def end(self):
@@ -63,9 +63,7 @@ class Holder(ContainerCase):
 
     def test_a_killed_one_is_replaced(self):
         self.hello()
-        for pid, line in self.own().items():
-            if "host-holder" in line:
-                os.kill(pid, signal.SIGKILL)
+        os.kill(int(self.locald("host", "ls").text.splitlines()[1].split()[2]), signal.SIGKILL)
         self.assertEqual(self.hello(3).code, 3)
         self.assertEqual(self.logins(), 2)
 

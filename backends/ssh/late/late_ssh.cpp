@@ -7,6 +7,7 @@
 
 #include "backends/remote/holder.hpp"
 #include "backends/remote/remote_runtime.hpp"
+#include "backends/ssh/ssh_forwards.hpp"
 #include "backends/ssh/ssh_runtime.hpp"
 #include "core/host/directories.hpp"
 #include "core/host/late_module.hpp"
@@ -29,8 +30,10 @@ bool keeps_connections() {
 
 std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice) {
     if (keeps_connections()) {
-        return make_remote_runtime([host = choice.host] { return connect_by_holder(host, host::own_executable()); },
-                                   reconnect_to_host_most);
+        return make_remote_runtime(
+            [host = choice.host] { return connect_by_holder(host, host::own_executable()); }, reconnect_to_host_most,
+            OtherHost{choice.shared,
+                      [host = choice.host](const auto& ports) { return open_ssh_forwards(host, ports); }});
     }
     using Make = runtime::ContainerRuntime* (*)(const runtime::RuntimeChoice*);
     return std::unique_ptr<runtime::ContainerRuntime>(symbol<Make>("locald_ssh_make")(&choice));
@@ -39,6 +42,14 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
 int hold_ssh(const std::string& host) {
     using Hold = int (*)(const char*);
     return symbol<Hold>("locald_ssh_hold")(host.c_str());
+}
+
+std::shared_ptr<PortForwards> open_ssh_forwards(const std::string& address,
+                                                const std::vector<bundle::PortOption>& ports) {
+    using Forward = void (*)(const char*, const std::vector<bundle::PortOption>*, std::shared_ptr<PortForwards>*);
+    std::shared_ptr<PortForwards> forwards;
+    symbol<Forward>("locald_ssh_forward")(address.c_str(), &ports, &forwards);
+    return forwards;
 }
 
 std::string ask_ssh_host_key(const std::string& address) {

@@ -1,5 +1,6 @@
-// The loadable module: the SSH backend with all it links, behind three symbols.
+// The loadable module: the SSH backend with all it links, behind four symbols.
 
+#include "backends/ssh/ssh_forwards.hpp"
 #include "backends/ssh/ssh_runtime.hpp"
 
 extern "C" {
@@ -11,6 +12,12 @@ __attribute__((visibility("default"))) locald::runtime::ContainerRuntime* locald
 
 __attribute__((visibility("default"))) int locald_ssh_hold(const char* host) {
     return locald::backends::hold_ssh(host);
+}
+
+__attribute__((visibility("default"))) void locald_ssh_forward(
+    const char* address, const std::vector<locald::bundle::PortOption>* ports,
+    std::shared_ptr<locald::backends::PortForwards>* forwards) {
+    *forwards = locald::backends::open_ssh_forwards(address, *ports);
 }
 
 __attribute__((visibility("default"))) void locald_ssh_host_key(const char* address, std::string* key) {

@@ -176,8 +176,8 @@ TEST(RunFlags, SayWhetherItRunsInTheBackground) {
 }
 
 TEST(RunFlags, RefuseWhatThereIsNot) {
-    EXPECT_THAT(error_of({"-p", "80:80", "alpine"}), HasSubstr("ports it opens are host ports"));
-    EXPECT_THAT(error_of({"-P", "alpine"}), HasSubstr("ports it opens are host ports"));
+    EXPECT_THAT(error_of({"-P", "alpine"}), HasSubstr("name each port by -p"));
+    EXPECT_THAT(error_of({"-p", "80:80", "--network", "none", "alpine"}), HasSubstr("exclude each other"));
     EXPECT_THAT(error_of({"--restart", "always", "alpine"}), HasSubstr("service manager"));
     EXPECT_THAT(error_of({"--privileged", "alpine"}), HasSubstr("--cap-add"));
     EXPECT_THAT(error_of({"-l", "a=b", "alpine"}), HasSubstr("--label is not available"));

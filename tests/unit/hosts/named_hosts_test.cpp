@@ -10,6 +10,7 @@
 #include <iterator>
 #include <thread>
 
+#include "backends/hosts/path_map.hpp"
 #include "core/base/error.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -56,12 +57,19 @@ NamedHost host_at(const std::string& url) {
 
 TEST(NamedHosts, ComeBackAsTheyWereWritten) {
     NamedHosts hosts;
-    hosts.hosts["box"] = {"ssh://me@box:2222", "/k", "", std::string("ssh-ed25519 ") + key};
-    hosts.hosts["b2"] = {"ssh://b2", "", "/known", ""};
+    auto& box = hosts.hosts["box"] = host_at("ssh://me@box:2222");
+    box.identity = "/k";
+    box.host_key = std::string("ssh-ed25519 ") + key;
+    box.shared = {parse_shared_tree("/home/me=/mnt/me:ro")};
+    hosts.hosts["b2"] = host_at("ssh://b2");
+    hosts.hosts["b2"].known_hosts = "/known";
     hosts.in_use = "b2";
     const auto back = parse_named_hosts(write_named_hosts(hosts), "f");
     EXPECT_EQ(write_named_hosts(back), write_named_hosts(hosts));
     EXPECT_EQ(back.in_use, "b2");
+    ASSERT_EQ(back.shared_with("box").size(), 1U);
+    EXPECT_EQ(to_string(back.shared_with("box")[0]), "/home/me=/mnt/me:ro");
+    EXPECT_TRUE(back.shared_with("b2").empty() && back.shared_with("ssh://me@box:2222").empty());
     EXPECT_EQ(back.address_of("box"),
               std::string("ssh://me@box:2222?identity=/k&host-key=ssh-ed25519%20") + "SHA256:" + std::string(43, 'A'));
     EXPECT_EQ(back.name_of(back.address_of("b2")), "b2");
@@ -91,6 +99,8 @@ TEST(NamedHosts, SayWhatIsWrongAndWhere) {
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{"a":{"url":"ssh://h","new":1}}})"),
                 HasSubstr("hosts.a.new: this version"));
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{"a":{"url":"ssh://h","hostKey":"x"}}})"), HasSubstr("SHA256"));
+    EXPECT_THAT(error_of(R"({"version":1,"hosts":{"a":{"url":"ssh://h","shared":["/a=/b","x"]}}})"),
+                AllOf(HasSubstr("hosts.a.shared[1]"), HasSubstr("there is no =")));
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{"local":{"url":"ssh://h"}}})"),
                 HasSubstr("hosts.local: a host cannot"));
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{},"use":"a"})"), HasSubstr("use: there is no host"));

@@ -70,7 +70,8 @@ const std::vector<Room>& rooms() {
         // What both ends of a link say, and the two ends.
         {"backends/protocol", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime"}},
         {"backends/agent", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
-        {"backends/remote", {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol"}},
+        {"backends/remote",
+         {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends/protocol", "backends/hosts"}},
         // Hosts that have names, and which of their trees are shared.
         {"backends/hosts", {"core/base", "core/host", "core/runtime"}},
         {"backends/ssh",

@@ -15,6 +15,8 @@ namespace {
 
 int hold_host(const std::string& host) { fail(host); }
 
+int hold_ports_of(const std::string& address) { fail(address); }
+
 std::string ask_host_key(const std::string& address) { fail(address); }
 
 }  // namespace locald::runtime

@@ -12,6 +12,9 @@ const BackendEntry* find_remote_backend();
 /// The body of the hidden verb `host-holder HOST`. @throws Error where the build has no client
 int hold_host(const std::string& host);
 
+/// The body of the hidden verb `port-holder ADDRESS`. @throws Error where the build has no client
+int hold_ports_of(const std::string& address);
+
 /// The key that a host shows, as `TYPE SHA256:…`, which nobody has checked.
 /// @param address  `ssh://…`. @throws Error, also where the build has no client
 std::string ask_host_key(const std::string& address);

@@ -35,6 +35,7 @@ int run(const std::vector<std::string>& args) {
     if (!args.empty() && args.front() == "keeper") return backends::keeper_main({args.begin() + 1, args.end()});
     if (!args.empty() && args.front() == "agent") return backends::agent_main({args.begin() + 1, args.end()});
     if (args.size() == 2 && args.front() == "host-holder") return runtime::hold_host(args.back());
+    if (args.size() == 2 && args.front() == "port-holder") return runtime::hold_ports_of(args.back());
     const auto line = cli::parse_command_line(cli::all_commands(), args);
     if (!line.text.empty()) {
         cli::print(line.text);

@@ -86,18 +86,35 @@ public:
     runtime::DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
                                         const runtime::DetachOptions& how, const ProgressSink& progress,
                                         const CancelToken& cancel) override {
+        std::unique_ptr<PortHolder> holder;
         if (other_ && !options.ports.empty()) {
-            throw Error(ErrorKind::unsupported,
-                        "publish a port of a container in the background on another host: nobody would stay here to "
-                        "forward it")
-                .with_remedy("leave out -d, or forward it yourself: ssh -N -L 8080:localhost:80 USER@HOST");
+            if (!other_->hold_ports) {
+                throw Error(ErrorKind::unsupported,
+                            "publish a port of a container in the background on another host: nobody would stay here "
+                            "to forward it")
+                    .with_remedy(
+                        "forward it yourself: ssh -N -L 8080:localhost:80 USER@HOST; or run locald with "
+                        "LOCALD_HOLDER unset");
+            }
+            holder = other_->hold_ports(options.ports);
         }
-        return protocol::read_detached_start(
-            client()->call({{"do", "run detached"},
-                            {"source", protocol::write_source(source)},
-                            {"options", protocol::write_options(options_there(options))},
-                            {"how", protocol::write_detach_options(how)}},
-                           progress, cancel));
+        auto started =
+            protocol::read_detached_start(client()->call({{"do", "run detached"},
+                                                          {"source", protocol::write_source(source)},
+                                                          {"options", protocol::write_options(options_there(options))},
+                                                          {"how", protocol::write_detach_options(how)}},
+                                                         progress, cancel));
+        if (holder) {
+            holder->hold_for(started.id);
+            started.warnings.insert(started.warnings.end(), holder->warnings().begin(), holder->warnings().end());
+            for (std::size_t i = 0; i < holder->ports().size(); ++i) {
+                if (options.ports[i].host_port != 0) continue;
+                const auto& port = holder->ports()[i];
+                started.warnings.push_back("port " + std::to_string(port.container_port) + " of the container is " +
+                                           std::to_string(port.host_port) + " here");
+            }
+        }
+        return started;
     }
     std::vector<runtime::ContainerInfo> containers() override {
         std::vector<runtime::ContainerInfo> all;

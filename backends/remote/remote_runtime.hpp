@@ -1,11 +1,12 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "backends/remote/port_forwards.hpp"
+#include "backends/remote/port_holder.hpp"
 #include "backends/remote/reconnect.hpp"
 #include "core/runtime/container_runtime.hpp"
 
@@ -15,6 +16,8 @@ namespace locald::backends {
 struct OtherHost {
     std::vector<runtime::SharedTree> shared;  ///< the only files of this host that a container there can have
     OpenForwards open_forwards;
+    /// The same for a container in the background; none where there is no program to do it.
+    std::function<std::unique_ptr<PortHolder>(const std::vector<bundle::PortOption>&)> hold_ports{};
 };
 
 /// The whole facade, done by an agent on another kernel. The first call that needs it connects.

@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from tests.e2e.support import IS_ROOT, ContainerCase
+from tests.e2e.support import IS_ROOT, ContainerCase, descendants
 from tests.ssh.server import Server, free_port
 
 #: What the container's program is: python of this host, which the container sees by its root directory.
@@ -229,9 +229,39 @@ class Ports(ContainerCase):
             connection.recv(1)
         process.send_signal(signal.SIGTERM)
 
-    def test_udp_and_the_background_are_errors(self):
+    def test_udp_is_an_error(self):
         self.assert_error(self.finish(self.start("-p", "53:53/udp", "locald/hello")), 125, "53:53/udp", "TCP alone")
-        self.assert_error(self.finish(self.start("-d", "-p", "8080:80", "locald/hello")), 125, "background", "ssh -N -L")
+
+    def holders(self):
+        return [pid for pid, line in descendants().items() if "locald port-holder " in line]
+
+    def test_a_container_in_the_background_has_its_ports_until_it_ends(self):
+        port = free_port()
+        done = self.finish(self.start("-d", "--name", "web", "-p", f"{port}:{self.inside}", "--rootfs", "/", "/usr/bin/python3",
+                                      "-u", "-c", ECHO, str(self.inside)))
+        self.addCleanup(self.who.locald, "container", "rm", "--force", "web", env=self.env)
+        self.assertEqual((done.code, done.text), (0, "web\n"), done)
+        self.wait_for(lambda: "ready" in self.who.locald("container", "logs", "web", env=self.env).text, "server")
+        for _ in range(2):
+            connection = self.connect(port)
+            connection.sendall(b"hello")
+            self.assertEqual(connection.recv(100), b"hello")
+            # A connection that breaks is made again, and the container knows nothing of it.
+            self.who.locald("host", "disconnect", env=self.env)
+        self.assertEqual(len(self.holders()), 1)
+        self.assert_ok(self.who.locald("container", "stop", "web", env=self.env))
+        self.wait_for(lambda: not self.holders(), "end of the process that holds the port")
+        self.assertEqual(self.listening(port), set())
+
+    def test_a_busy_port_is_an_error_before_a_start_in_the_background_and_nobody_stays(self):
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            port = busy.getsockname()[1]
+            done = self.finish(self.start("-d", "--name", "web", "-p", f"{port}:80", "locald/hello"))
+            self.assert_error(done, 125, "publish port 80", f"port {port} of 127.0.0.1", "in use")
+        done = self.finish(self.start("-d", "--name", "web", "-p", "0:80", "--rootfs", "/none", "true"))
+        self.assertEqual(done.code, 125, done)
+        self.wait_for(lambda: not self.holders(), "end of the process that held the port")
+        self.assertEqual(self.who.locald("container", "ls", "-aq", env=self.env).text, "")
 
     def test_a_port_that_is_taken_there_is_told(self):
         with socket.create_server(("127.0.0.1", self.inside)):

@@ -32,8 +32,10 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
     if (keeps_connections()) {
         return make_remote_runtime(
             [host = choice.host] { return connect_by_holder(host, host::own_executable()); }, reconnect_to_host_most,
-            OtherHost{choice.shared,
-                      [host = choice.host](const auto& ports) { return open_ssh_forwards(host, ports); }});
+            OtherHost{choice.shared, [host = choice.host](const auto& ports) { return open_ssh_forwards(host, ports); },
+                      [host = choice.host](const auto& ports) {
+                          return std::make_unique<PortHolder>(host, ports, host::own_executable());
+                      }});
     }
     using Make = runtime::ContainerRuntime* (*)(const runtime::RuntimeChoice*);
     return std::unique_ptr<runtime::ContainerRuntime>(symbol<Make>("locald_ssh_make")(&choice));

@@ -55,7 +55,7 @@ std::string find_owner(const std::string& inode) {
             std::ifstream comm(process.path() / "comm");
             std::string name;
             std::getline(comm, name);
-            return "pid " + pid + " (" + name + ")";
+            return std::string("pid ").append(pid).append(" (").append(name).append(")");
         }
     }
     return {};

@@ -63,7 +63,7 @@ const std::vector<Room>& rooms() {
         // The table of backends sees every backend, and nothing else does.
         {"backends/table",
          {"core/base", "core/host", "core/oci", "core/bundle", "core/runtime", "backends", "backends/linux",
-          "backends/ssh"}},
+          "backends/remote", "backends/ssh"}},
         {"backends/linux",
          {"core/base", "core/posix", "core/host", "core/oci", "core/image", "core/bundle", "core/bundle/rootfs",
           "core/runtime", "backends", "backends/protocol", "backends/agent", "backends/remote", "hello"}},

@@ -1,10 +1,11 @@
 #include "backends/ssh/known_hosts.hpp"
 
 #include <libssh2.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <memory>
+#include <fstream>
+#include <sstream>
 
 #include "backends/hosts/fingerprint.hpp"
 
@@ -30,11 +31,10 @@ public:
         : session_(libssh2_session_init_ex(nullptr, nullptr, nullptr, nullptr)),
           hosts_(session_ != nullptr ? libssh2_knownhost_init(session_) : nullptr) {
         if (hosts_ == nullptr) throw Error(ErrorKind::system, "read known hosts: out of memory");
-        for (const auto& file : files) {
-            // A line that libssh2 does not understand ends its reading: what it read until then counts.
-            if (::access(file.c_str(), R_OK) == 0) {
-                libssh2_knownhost_readfile(hosts_, file.c_str(), LIBSSH2_KNOWNHOST_FILE_OPENSSH);
-            }
+        for (const auto& path : files) {
+            std::ifstream file(path);
+            // Line by line: at one that libssh2 does not understand it would not look at those after it.
+            for (std::string line; std::getline(file, line);) read(line);
         }
     }
     ~List() {
@@ -44,14 +44,33 @@ public:
     List(const List&) = delete;
     List& operator=(const List&) = delete;
 
+    /// Whether a `@revoked` line has this key, for whatever host: nobody should show it any more.
+    bool is_revoked(const HostKey& key) const {
+        return std::find(revoked_.begin(), revoked_.end(), key.fingerprint) != revoked_.end();
+    }
+
     int check(const std::string& host, unsigned port, std::string_view key, int type, libssh2_knownhost** found) const {
         return libssh2_knownhost_checkp(hosts_, host.c_str(), static_cast<int>(port), key.data(), key.size(),
                                         LIBSSH2_KNOWNHOST_TYPE_PLAIN | LIBSSH2_KNOWNHOST_KEYENC_RAW | type, found);
     }
 
 private:
+    void read(const std::string& line) {
+        if (!line.starts_with('@')) {
+            libssh2_knownhost_readline(hosts_, line.data(), line.size(), LIBSSH2_KNOWNHOST_FILE_OPENSSH);
+            return;
+        }
+        std::istringstream words(line);
+        std::string marker, names, type, key;
+        // The other marker is of certificates, which libssh2 lacks.
+        if (words >> marker >> names >> type >> key && marker == "@revoked") {
+            revoked_.push_back(fingerprint_of_base64(key));
+        }
+    }
+
     LIBSSH2_SESSION* session_;
     LIBSSH2_KNOWNHOSTS* hosts_;
+    std::vector<std::string> revoked_;
 };
 
 std::string joined(const std::vector<std::string>& files) {
@@ -83,6 +102,12 @@ void KnownHosts::check(const HostKey& key) const {
     int bit = LIBSSH2_KNOWNHOST_KEY_UNKNOWN;
     for (const auto& type : key_types) {
         if (key.type == type.name) bit = type.bit;
+    }
+    if (list.is_revoked(key)) {
+        throw Error(ErrorKind::denied, "it is revoked: " + key.type + " " + key.fingerprint +
+                                           " stands behind @revoked in " + joined(files_) +
+                                           "; whoever shows it may not be the server")
+            .with_remedy("ask whoever runs it for its new key");
     }
     switch (list.check(host_, port_, key.blob, bit, &found)) {
         case LIBSSH2_KNOWNHOST_CHECK_MATCH:

@@ -90,6 +90,18 @@ TEST_F(KnownHostsTest, APortIsPartOfTheName) {
     EXPECT_THAT(error_of(known(line, "web", 2223), key_of(one)), HasSubstr("not known"));
 }
 
+TEST_F(KnownHostsTest, LinesBehindOneThatIsNotUnderstoodCount) {
+    const auto hosts = known(std::string("damaged\n@cert-authority * ssh-ed25519 ") + two +
+                             "\nx sk-of-the-future AAAA\nweb ssh-ed25519 " + one + "\n");
+    EXPECT_EQ(error_of(hosts, key_of(one)), "no error");
+    EXPECT_THAT(error_of(hosts, key_of(two)), HasSubstr("not the one that is known"));
+}
+
+TEST_F(KnownHostsTest, ARevokedKeyIsRefusedForEveryHost) {
+    const auto hosts = known(std::string("web ssh-ed25519 ") + one + "\n@revoked * ssh-ed25519 " + one + "\n");
+    EXPECT_THAT(error_of(hosts, key_of(one)), AllOf(HasSubstr("revoked"), HasSubstr(fingerprint_of_base64(one))));
+}
+
 TEST(Fingerprint, IsThatOfOpenSsh) {
     // printf '%s' hello | openssl dgst -sha256 -binary | base64, without its padding
     EXPECT_EQ(fingerprint_of("hello"), "SHA256:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ");

@@ -1,5 +1,6 @@
 #include "backends/remote/agent_client.hpp"
 
+#include "backends/remote/bad_agent.hpp"
 #include "core/base/version.hpp"
 
 namespace locald::backends {
@@ -119,7 +120,7 @@ void AgentClient::take(std::uint32_t stream, const Json& message) {
 
 void AgentClient::take_lost(const Error& why) {
     const std::lock_guard lock(mutex_);
-    if (!lost_) set_lost(Error(why).add_context(host_));
+    if (!lost_) set_lost(explain_link_end(why, host_));
 }
 
 void AgentClient::set_lost(const Error& error) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backends/protocol/values.hpp"
+#include "backends/remote/bad_agent.hpp"
 #include "backends/remote/local_socket.hpp"
 #include "core/host/pipe.hpp"
 
@@ -188,7 +189,7 @@ void Relay::read_agent() {
         while (const auto frame = from_agent_.next())
             take_from_agent(*frame);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
     } catch (const Error& e) {
-        lose(e);
+        lose(explain_link_end(e, host_));
     }
 }
 

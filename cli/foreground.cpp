@@ -110,7 +110,7 @@ int exec_in_foreground(runtime::ContainerRuntime& runtime, const std::string& id
     check_terminal(how);
     ForegroundPump pump(how.tty);
     const auto process = runtime.exec(id, options, stdio_for(how));
-    return see_through(pump, *process, how)->exit_code();
+    return see_through(pump, *process, how).value().exit_code();
 }
 
 namespace {
@@ -154,7 +154,7 @@ int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& 
         for (const auto& warning : container->warnings()) note("warning: " + warning);
         note_picked_ports(options, *container);
     }
-    return see_through(pump, *container, how)->exit_code();
+    return see_through(pump, *container, how).value().exit_code();
 }
 
 }  // namespace locald::cli

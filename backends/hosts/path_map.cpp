@@ -92,10 +92,11 @@ MappedPath PathMap::map(const std::string& path) const {
         const auto& root = real_[static_cast<std::size_t>(tree - trees_.data())];
         return {joined(tree->there, below(real, root)), tree};
     }
-    for (const auto& tree : trees_) {
-        if (!is_within(named, tree.here)) continue;
+    const auto left =
+        std::find_if(trees_.begin(), trees_.end(), [&](const SharedTree& tree) { return is_within(named, tree.here); });
+    if (left != trees_.end()) {
         throw Error(ErrorKind::invalid, "mount " + named + " on another host: a link leads out of the shared tree " +
-                                            tree.here + ", to " + real)
+                                            left->here + ", to " + real)
             .with_remedy("share that too: `--map " + real + "=PATH_THERE`");
     }
     throw Error(ErrorKind::invalid, "mount " + named + " on another host: it is not shared with that host; " +

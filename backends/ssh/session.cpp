@@ -205,7 +205,8 @@ void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
         refused |= result == LIBSSH2_ERROR_AUTHENTICATION_FAILED;
         const auto words = opening.last_words();
         unanswered |= words.starts_with("Waiting for");  // so it says that the connection ended
-        tried += (tried.empty() ? "" : ", ") + file + " (" + words + ")";
+        if (!tried.empty()) tried += ", ";
+        tried.append(file).append(" (").append(words).append(")");
         if (rsa.empty() && !ssh_library_has_sha2_rsa() && is_rsa_key(file)) rsa = file;
     }
     if (login.use_agent && try_agent(session, opening, login.user)) return;

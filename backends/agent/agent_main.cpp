@@ -4,12 +4,14 @@
 #include <csignal>
 
 #include "backends/agent/agent.hpp"
+#include "backends/agent/bulk.hpp"
 
 namespace locald::backends {
 
 int agent_main(const std::vector<std::string>& words) {
-    if (words != std::vector<std::string>{"--stdio"}) {
-        throw Error(ErrorKind::invalid, "agent: expected --stdio and nothing else")
+    const bool is_bulk = words == std::vector<std::string>{"--bulk"};
+    if (!is_bulk && words != std::vector<std::string>{"--stdio"}) {
+        throw Error(ErrorKind::invalid, "agent: expected --stdio or --bulk and nothing else")
             .with_remedy("it is started by `locald --host`, not by people");
     }
     // The link gets numbers of its own, so that nothing that prints can write into it.
@@ -23,7 +25,7 @@ int agent_main(const std::vector<std::string>& words) {
     // The link's end is what ends an agent.
     for (const int number : {SIGPIPE, SIGHUP, SIGINT}) std::signal(number, SIG_IGN);
     const auto runtime = runtime::make_runtime();
-    serve_agent(*runtime, in, out);
+    is_bulk ? serve_bulk(*runtime, in, out) : serve_agent(*runtime, in, out);
     return 0;
 }
 

@@ -43,6 +43,12 @@ Json pull(const CallContext& with) {
     return protocol::write_image(with.runtime.images().pull(name, platform, with.progress, with.cancel));
 }
 
+/// Of what is no file of the client's.
+Json import(const CallContext& with) {
+    const auto name = oci::parse_image_name(with.text("name"));
+    return protocol::write_image(with.runtime.images().import(name, with.text("as"), with.progress, with.cancel));
+}
+
 Json prepare_bundle(const CallContext& with) {
     return protocol::write_bundle(with.runtime.prepare_bundle(protocol::read_source(with.message.at("source")),
                                                               protocol::read_options(with.message.at("options")),
@@ -95,6 +101,7 @@ constexpr std::array calls{
                   return Json();
               }},
     CallEntry{"image pull", pull},
+    CallEntry{"image import", import},
     CallEntry{"image list",
               [](const CallContext& with) { return protocol::write_images(with.runtime.images().list()); }},
     CallEntry{"image inspect",

@@ -144,4 +144,28 @@ void LinuxImages::export_to(const std::string& name_or_id, const std::string& pa
     image::export_image(env_.store(), image, target, progress, cancel);
 }
 
+runtime::ImageSummary LinuxImages::import_from(FileSource& source, const oci::ImageName& name,
+                                               const std::string& name_as, const ProgressSink& progress,
+                                               const CancelToken& cancel) {
+    const std::string stored = name_as.empty() ? "" : stored_name(oci::parse_image_name(name_as));
+    return summary_of(
+        image::import_image_from(env_.store(), source, name, oci::host_platform(), progress, cancel, stored));
+}
+
+void LinuxImages::export_to_sink(const std::string& name_or_id, FileSink& sink, bool directory,
+                                 const ProgressSink& progress, const CancelToken& cancel) {
+    const auto image = find(name_or_id);
+    image::export_image_to(env_.store(), image, sink, directory, progress, cancel);
+}
+
+oci::ImageName LinuxImages::layout_of(const std::string& name_or_id) {
+    const auto image = find(name_or_id);
+    oci::ImageName name;
+    name.kind = oci::ImageKind::oci_layout;
+    name.path = env_.store().root();
+    name.selector = image.name;
+    name.text = image.name;
+    return name;
+}
+
 }  // namespace locald::backends

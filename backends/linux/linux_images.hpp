@@ -20,6 +20,12 @@ public:
     void export_to(const std::string& name_or_id, const std::string& path, const ProgressSink& progress,
                    const CancelToken& cancel) override;
 
+    runtime::ImageSummary import_from(FileSource& source, const oci::ImageName& name, const std::string& name_as,
+                                      const ProgressSink& progress, const CancelToken& cancel) override;
+    void export_to_sink(const std::string& name_or_id, FileSink& sink, bool directory, const ProgressSink& progress,
+                        const CancelToken& cancel) override;
+    oci::ImageName layout_of(const std::string& name_or_id) override;
+
     /// The image a container is made from: found here, taken in, or pulled, as `source.pull` says.
     image::ImageRecord obtain(const oci::ImageName& name, const bundle::Source& source, const ProgressSink& progress,
                               const CancelToken& cancel);

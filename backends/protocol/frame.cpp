@@ -16,16 +16,33 @@ std::uint32_t read_u32(std::string_view bytes) {
     return value;
 }
 
-bool is_data(FrameType type) { return type == FrameType::in || type == FrameType::out || type == FrameType::err; }
-
-std::size_t most_of(FrameType type) { return is_data(type) ? max_data : max_control; }
+std::size_t most_of(FrameType type) noexcept { return is_data(type) ? max_data : max_control; }
 
 }  // namespace
 
+bool is_data(FrameType type) noexcept {
+    return type == FrameType::in || type == FrameType::out || type == FrameType::err;
+}
+
+FrameHeader read_header(std::string_view bytes) {
+    const FrameHeader header{read_u32(bytes), static_cast<FrameType>(bytes[4]), read_u32(bytes.substr(5))};
+    const auto most = most_of(header.type);
+    if (header.length > most) {
+        throw Error(ErrorKind::corrupt, "read a frame of type " + std::to_string(static_cast<unsigned>(header.type)) +
+                                            ": " + std::to_string(header.length) + " bytes are above the limit of " +
+                                            std::to_string(most));
+    }
+    return header;
+}
+
+void append_header(std::string& out, const FrameHeader& header) {
+    append_u32(out, static_cast<std::uint32_t>(header.length));
+    out.push_back(static_cast<char>(header.type));
+    append_u32(out, header.stream);
+}
+
 void append_frame(std::string& out, FrameType type, std::uint32_t stream, std::string_view payload) {
-    append_u32(out, static_cast<std::uint32_t>(payload.size()));
-    out.push_back(static_cast<char>(type));
-    append_u32(out, stream);
+    append_header(out, {payload.size(), type, stream});
     out.append(payload);
 }
 
@@ -58,17 +75,11 @@ std::optional<Frame> FrameReader::next() {
     for (;;) {
         const auto rest = std::string_view(bytes_).substr(at_);
         if (rest.size() < header_size) return std::nullopt;
-        const auto length = read_u32(rest);
-        const auto type = static_cast<FrameType>(rest[4]);
-        if (length > most_of(type)) {
-            throw Error(ErrorKind::corrupt, "read a frame of type " + std::to_string(static_cast<unsigned>(type)) +
-                                                ": " + std::to_string(length) + " bytes are above the limit of " +
-                                                std::to_string(most_of(type)));
-        }
+        const auto [length, type, stream] = read_header(rest);
         if (rest.size() < header_size + length) return std::nullopt;
         at_ += header_size + length;
         if (type != FrameType::control && type != FrameType::credit && !is_data(type)) continue;
-        return Frame{type, read_u32(rest.substr(5)), std::string(rest.substr(header_size, length))};
+        return Frame{type, stream, std::string(rest.substr(header_size, length))};
     }
 }
 

@@ -38,6 +38,17 @@ struct Frame {
     std::string payload;
 };
 
+/// The first bytes of a frame.
+struct FrameHeader {
+    std::size_t length = 0;
+    FrameType type = FrameType::control;
+    std::uint32_t stream = 0;
+};
+bool is_data(FrameType type) noexcept;
+/// @param bytes  at least header_size of them. @throws Error(corrupt) when the length is above what its type may have
+FrameHeader read_header(std::string_view bytes);
+void append_header(std::string& out, const FrameHeader& header);
+
 void append_frame(std::string& out, FrameType type, std::uint32_t stream, std::string_view payload);
 void append_credit(std::string& out, std::uint32_t stream, FrameType used, std::uint32_t bytes);
 

@@ -19,6 +19,8 @@ inline constexpr int enum_count<bundle::UserNamespaceMode> = 2;
 template <>
 inline constexpr int enum_count<bundle::MountOption::Type> = 2;
 template <>
+inline constexpr int enum_count<oci::ImageKind> = 4;
+template <>
 inline constexpr int enum_count<runtime::Finding::Severity> = 4;
 
 template <class F, Is<bundle::MountOption> T>
@@ -112,6 +114,14 @@ void fields_of(F& fields, T& progress) {
     fields("finished", progress.finished);
 }
 
+template <class F, Is<oci::ImageName> T>
+void fields_of(F& fields, T& name) {
+    fields("kind", name.kind);
+    fields("path", name.path);
+    fields("selector", name.selector);
+    fields("text", name.text);
+}
+
 // How a source crosses: the image by the text that the user wrote, which is parsed again.
 struct CrossingSource {
     std::optional<std::string> image;
@@ -178,6 +188,8 @@ bundle::Source read_source(const Json& json) {
 
 Json write_probe(const runtime::ProbeReport& report) { return write_fields(report); }
 runtime::ProbeReport read_probe(const Json& json) { return read_fields<runtime::ProbeReport>(json); }
+Json write_image_name(const oci::ImageName& name) { return write_fields(name); }
+oci::ImageName read_image_name(const Json& json) { return read_fields<oci::ImageName>(json); }
 Json write_image(const runtime::ImageSummary& image) { return write_fields(image); }
 runtime::ImageSummary read_image(const Json& json) { return read_fields<runtime::ImageSummary>(json); }
 

@@ -26,6 +26,9 @@ Json write_source(const bundle::Source& source);
 bundle::Source read_source(const Json& json);
 Json write_probe(const runtime::ProbeReport& report);
 runtime::ProbeReport read_probe(const Json& json);
+/// Of an image in files; a registry's crosses by its text.
+Json write_image_name(const oci::ImageName& name);
+oci::ImageName read_image_name(const Json& json);
 Json write_image(const runtime::ImageSummary& image);
 runtime::ImageSummary read_image(const Json& json);
 Json write_images(const std::vector<runtime::ImageSummary>& images);

@@ -14,7 +14,8 @@ using protocol::Json;
 
 class RemoteImages final : public runtime::Images {
 public:
-    explicit RemoteImages(std::function<std::shared_ptr<AgentClient>()> client) : client_(std::move(client)) {}
+    RemoteImages(std::function<std::shared_ptr<AgentClient>()> client, ConnectBulk bulk)
+        : client_(std::move(client)), bulk_(std::move(bulk)) {}
 
     runtime::ImageSummary pull(const oci::ImageName& name, const std::optional<oci::Platform>& platform,
                                const ProgressSink& progress, const CancelToken& cancel) override {
@@ -31,18 +32,22 @@ public:
     runtime::ImageSummary remove(const std::string& name_or_id) override {
         return protocol::read_image(client_()->call({{"do", "image remove"}, {"image", name_or_id}}));
     }
-    runtime::ImageSummary import(const oci::ImageName&, const std::string&, const ProgressSink&,
-                                 const CancelToken&) override {
-        throw Error(ErrorKind::unsupported, "import an image into another host: not possible yet")
-            .with_remedy("run `locald image import` there, or pull the image from a registry");
+    runtime::ImageSummary import(const oci::ImageName& name, const std::string& name_as, const ProgressSink& progress,
+                                 const CancelToken& cancel) override {
+        if (name.kind == oci::ImageKind::oci_layout || name.kind == oci::ImageKind::docker_archive) {
+            return import_over(bulk_, name, name_as, progress, cancel);
+        }
+        return protocol::read_image(
+            client_()->call({{"do", "image import"}, {"name", name.text}, {"as", name_as}}, progress, cancel));
     }
-    void export_to(const std::string&, const std::string&, const ProgressSink&, const CancelToken&) override {
-        throw Error(ErrorKind::unsupported, "export an image from another host: not possible yet")
-            .with_remedy("run `locald image export` there");
+    void export_to(const std::string& name_or_id, const std::string& path, const ProgressSink& progress,
+                   const CancelToken& cancel) override {
+        export_over(bulk_, name_or_id, path, progress, cancel);
     }
 
 private:
     std::function<std::shared_ptr<AgentClient>()> client_;
+    ConnectBulk bulk_;
 };
 
 class RemoteRuntime final : public runtime::ContainerRuntime {
@@ -51,7 +56,7 @@ public:
         : connect_(std::move(connect)),
           reconnect_most_(reconnect_most),
           other_(std::move(other)),
-          images_([this] { return client(); }) {}
+          images_([this] { return client(); }, other_ ? other_->open_bulk : ConnectBulk()) {}
 
     runtime::ProbeReport probe() override { return protocol::read_probe(client()->call({{"do", "probe"}})); }
     runtime::Images& images() override { return images_; }

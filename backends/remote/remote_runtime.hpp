@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "backends/remote/bulk_images.hpp"
+#include "backends/remote/port_forwards.hpp"
 #include "backends/remote/port_holder.hpp"
 #include "backends/remote/reconnect.hpp"
 #include "core/runtime/container_runtime.hpp"
@@ -16,6 +18,7 @@ namespace locald::backends {
 struct OtherHost {
     std::vector<runtime::SharedTree> shared;  ///< the only files of this host that a container there can have
     OpenForwards open_forwards;
+    ConnectBulk open_bulk{};  ///< a connection more, for images alone, so that they hold up nothing else
     /// The same for a container in the background; none where there is no program to do it.
     std::function<std::unique_ptr<PortHolder>(const std::vector<bundle::PortOption>&)> hold_ports{};
 };

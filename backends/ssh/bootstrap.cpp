@@ -185,11 +185,12 @@ void upload(SshSession& session, const std::string& host, const GuestPair& pair,
 
 }  // namespace
 
-SshChannel start_agent(SshSession& session, const std::string& host, const std::vector<GuestPair>& pairs) {
+SshChannel start_agent(SshSession& session, const std::string& host, const std::vector<GuestPair>& pairs,
+                       AgentMode mode) {
     for (bool uploaded = false;; uploaded = true) {
         const std::string mark = "locald-" + random_hex();
         const auto answer_most = protocol::timing_between_hosts().greeting;
-        auto channel = session.exec(start_command(mark, pairs), answer_most);
+        auto channel = session.exec(start_command(mark, pairs, mode), answer_most);
         const auto first = read_first(channel.handle(), mark, Clock::now() + answer_most);
         if (!first.answer) throw no_answer("start a shell", host, channel, first);
         if (first.answer->word == "start") return channel;

@@ -21,7 +21,7 @@ constexpr std::string_view start_script =
     R"sh(p=$d/$n; if [ -x "$p/locald" ] && [ -x "$p/locald-shim" ] && [ "$(wc -c <"$p/locald")" -eq "$a" ] )sh"
     R"sh(&& [ "$(wc -c <"$p/locald-shim")" -eq "$b" ]; then touch "$p"; echo; echo "$k start"; exec env -i)sh";
 
-constexpr std::string_view start_script_end = R"sh( "$p/locald" agent --stdio; fi; echo; echo "$k missing $s $m $d")sh";
+constexpr std::string_view start_script_end = R"sh(; fi; echo; echo "$k missing $s $m $d")sh";
 
 // What the agent may know of the session's environment; the rest of it is none of its business.
 constexpr std::array variables{"HOME",
@@ -81,12 +81,13 @@ std::string command(const std::string& script) { return "sh -c '" + script + "' 
 
 }  // namespace
 
-std::string start_command(std::string_view mark, const std::vector<GuestPair>& pairs) {
+std::string start_command(std::string_view mark, const std::vector<GuestPair>& pairs, AgentMode mode) {
     std::string script = std::string(find_directory).append(start_script);
     for (const char* name : variables) {
         // One word where the variable is set, none where it is not.
         script.append(" ${").append(name).append("+\"").append(name).append("=$").append(name).append("\"}");
     }
+    script.append(R"sh( "$p/locald" agent)sh").append(mode == AgentMode::bulk ? " --bulk" : " --stdio");
     std::string line = command(script.append(start_script_end)) + plain(mark);
     for (const auto& pair : pairs) {
         line += plain(pair.machine) + plain(pair.id) + plain(std::to_string(pair.locald.size)) +

@@ -9,6 +9,12 @@
 
 namespace locald::backends {
 
+/// What an agent is started for.
+enum class AgentMode {
+    link,  ///< everything, for as long as the connection lasts
+    bulk,  ///< one image in or out
+};
+
 /// A line that a script wrote for us.
 struct ScriptAnswer {
     std::string word;               ///< what it found
@@ -19,7 +25,7 @@ struct ScriptAnswer {
 /// `missing SYSTEM MACHINE DIRECTORY`. A login shell may be anything: the command is one line of words and of one text
 /// between single quotes that holds no quote, no backslash and no exclamation mark, which sh, fish and csh read alike.
 /// @param mark  stands before every answer, so that what profiles print is not taken for one
-std::string start_command(std::string_view mark, const std::vector<GuestPair>& pairs);
+std::string start_command(std::string_view mark, const std::vector<GuestPair>& pairs, AgentMode mode = AgentMode::link);
 
 /// The command that takes both programs from its standard input and puts them where start_command() looks. It answers
 /// `placed`, or `failed STAGE` after words on stderr.

@@ -182,7 +182,7 @@ HostKey ask_host_key(const SshRoute& route) {
     throw Error(ErrorKind::corrupt, "connect to " + route.name + ": host key: the server showed none");
 }
 
-AgentLink open_agent(const SshRoute& route) {
+AgentLink open_agent(const SshRoute& route, AgentMode mode) {
     struct Connection {
         std::shared_ptr<SshSession> session;
         SshChannel channel;
@@ -190,7 +190,7 @@ AgentLink open_agent(const SshRoute& route) {
     const auto pairs = find_guest_pairs();
     auto connection = std::make_shared<Connection>();
     connection->session = open_session(route, protocol::timing_between_hosts().greeting);
-    connection->channel = start_agent(*connection->session, route.name, pairs);
+    connection->channel = start_agent(*connection->session, route.name, pairs, mode);
     AgentLink link;
     link.handle = connection->channel.release();
     link.explain = [connection, name = route.name](const Error& error) {

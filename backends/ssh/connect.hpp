@@ -6,6 +6,7 @@
 
 #include "backends/hosts/ssh_address.hpp"
 #include "backends/remote/holder.hpp"
+#include "backends/ssh/bootstrap_script.hpp"
 #include "backends/ssh/session.hpp"
 #include "backends/ssh/ssh_config.hpp"
 
@@ -34,7 +35,7 @@ std::shared_ptr<SshSession> open_session(const SshRoute& route, std::chrono::mil
 HostKey ask_host_key(const SshRoute& route);
 
 /// An agent over a session of its own, put there first where it is not.
-AgentLink open_agent(const SshRoute& route);
+AgentLink open_agent(const SshRoute& route, AgentMode mode = AgentMode::link);
 /// The same with its client.
 std::shared_ptr<AgentClient> connect_agent(const SshRoute& route);
 

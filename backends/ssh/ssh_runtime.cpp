@@ -10,7 +10,12 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
     const auto address = parse_ssh_address(choice.host);
     return make_remote_runtime(
         [address] { return connect_agent(find_route(address)); }, reconnect_to_host_most,
-        OtherHost{choice.shared, [text = choice.host](const auto& ports) { return open_ssh_forwards(text, ports); }});
+        OtherHost{choice.shared, [text = choice.host](const auto& ports) { return open_ssh_forwards(text, ports); },
+                  [address] { return open_agent(find_route(address), AgentMode::bulk); }});
+}
+
+AgentLink open_ssh_bulk(const std::string& host) {
+    return open_agent(find_route(parse_ssh_address(host)), AgentMode::bulk);
 }
 
 int hold_ssh(const std::string& host) {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "backends/remote/holder.hpp"
 #include "core/runtime/container_runtime.hpp"
 
 namespace locald::backends {
@@ -10,6 +11,9 @@ namespace locald::backends {
 /// goes by way of a process that keeps the connection (remote/holder.hpp) unless LOCALD_HOLDER is `no`; the library's
 /// connects itself.
 std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::RuntimeChoice& choice);
+
+/// An agent for one image, over a connection of its own.
+AgentLink open_ssh_bulk(const std::string& host);
 
 /// The body of the hidden verb `host-holder HOST`. Not for people.
 int hold_ssh(const std::string& host);

@@ -22,6 +22,7 @@ std::unique_ptr<CommandBody> make_image_inspect();
 std::unique_ptr<CommandBody> make_image_rm();
 std::unique_ptr<CommandBody> make_image_import();
 std::unique_ptr<CommandBody> make_image_export();
+std::unique_ptr<CommandBody> make_image_copy();
 std::unique_ptr<CommandBody> make_bundle_prepare();
 std::unique_ptr<CommandBody> make_bundle_inspect();
 std::unique_ptr<CommandBody> make_host_add();

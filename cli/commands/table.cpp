@@ -110,6 +110,10 @@ constexpr std::array commands{
             "PATH is a tar file to write, a directory when it ends in a slash, or - for stdout; either holds an OCI "
             "layout.",
             "locald image export alpine alpine.tar\nlocald image export alpine layout/", make_image_export},
+    Command{"image copy", "Copy an image of this host to the one that --host names", "IMAGE|ID [NAME]", 1, 2, false,
+            "What is there already is not sent again. NAME is what the image is called there; by default as here. "
+            "Archives and layouts of this host go to another one by `locald --host URL image import`.",
+            "locald --host ssh://me@build.example image copy my/app:1", make_image_copy},
     Command{"bundle prepare", "Make an OCI bundle that runc, crun and locald-shim run", "IMAGE DIR [COMMAND [ARG...]]",
             2, any_number, true,
             "DIR must be empty or not exist. The options are those of `locald container run` and end at IMAGE.",

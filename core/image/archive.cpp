@@ -51,18 +51,101 @@ private:
     posix::UniqueFd directory_;
 };
 
-/// A tar in a file that can be sought, in chunks; skip() costs nothing.
-class FileChunks final : public ChunkSource {
+/// Bytes that can be read from anywhere.
+class Ranges {
 public:
-    FileChunks(int fd, const std::string& what) : fd_(fd), what_(what), block_(64U << 10U) {}
+    virtual ~Ranges() = default;
+    /// Fills `out` as far as bytes are at hand; 0 at the end.
+    /// @param end  how far the reader means to go on
+    virtual std::size_t read_at(std::uint64_t offset, std::uint64_t end, std::span<std::byte> out) const = 0;
+    /// How much is read at a time where a header stands.
+    virtual std::size_t block() const noexcept = 0;
+};
+
+class FileRanges final : public Ranges {
+public:
+    FileRanges(posix::UniqueFd file, std::string what) : file_(std::move(file)), what_(std::move(what)) {}
+    std::size_t read_at(std::uint64_t offset, std::uint64_t end, std::span<std::byte> out) const override {
+        FileInput input(file_.get(), what_, offset, end - offset);
+        return input.read(out);
+    }
+    std::size_t block() const noexcept override { return 64U << 10U; }
+
+private:
+    posix::UniqueFd file_;
+    std::string what_;
+};
+
+/// One of the files of a source.
+class SourceRanges final : public Ranges {
+public:
+    SourceRanges(FileSource& source, std::string name) : source_(source), name_(std::move(name)) {}
+    std::size_t read_at(std::uint64_t offset, std::uint64_t end, std::span<std::byte> out) const override {
+        return source_.read(name_, offset, end, out);
+    }
+    // Every header costs a round trip, and what is read behind it is not wanted.
+    std::size_t block() const noexcept override { return 8U << 10U; }
+
+private:
+    FileSource& source_;
+    std::string name_;
+};
+
+class RangeInput final : public ByteInput {
+public:
+    RangeInput(const Ranges& ranges, std::uint64_t offset, std::uint64_t size)
+        : ranges_(ranges), at_(offset), end_(offset + std::min(size, ~std::uint64_t{0} - offset)) {}
+    std::size_t read(std::span<std::byte> out) override {
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), end_ - at_));
+        if (want == 0) return 0;
+        const std::size_t n = ranges_.read_at(at_, end_, out.first(want));
+        at_ += n;
+        return n;
+    }
+    bool skip(std::uint64_t bytes) override {
+        if (bytes > end_ - at_) return false;
+        at_ += bytes;
+        return true;
+    }
+
+private:
+    const Ranges& ranges_;
+    std::uint64_t at_, end_;
+};
+
+/// A layout on another host.
+class RemoteDirectory final : public FileSet {
+public:
+    RemoteDirectory(FileSource& source, const std::string& shown) : FileSet(shown, true), source_(source) {}
+    std::optional<Part> open(const std::string& name) const override {
+        const auto size = source_.size_of(name);
+        if (!size) return std::nullopt;
+        return Part{std::make_unique<Owned>(source_, name, *size), *size};
+    }
+
+private:
+    class Owned final : public ByteInput {
+    public:
+        Owned(FileSource& source, std::string name, std::uint64_t size)
+            : ranges_(source, std::move(name)), input_(ranges_, 0, size) {}
+        std::size_t read(std::span<std::byte> out) override { return input_.read(out); }
+        bool skip(std::uint64_t bytes) override { return input_.skip(bytes); }
+
+    private:
+        SourceRanges ranges_;
+        RangeInput input_;
+    };
+    FileSource& source_;
+};
+
+/// A tar that can be sought, in chunks; skip() costs nothing.
+class RangeChunks final : public ChunkSource {
+public:
+    explicit RangeChunks(const Ranges& ranges) : ranges_(ranges), block_(ranges.block()) {}
     std::span<const std::byte> next() override {
-        for (;;) {
-            const ssize_t n = ::pread(fd_, block_.data(), block_.size(), static_cast<off_t>(at_));
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) throw_errno(errno, "read ", what_);
-            at_ += static_cast<std::uint64_t>(n);
-            return std::span<const std::byte>(block_).first(static_cast<std::size_t>(n));
-        }
+        const std::size_t n = ranges_.read_at(at_, at_ + block_.size(), block_);
+        at_ += n;
+        return std::span<const std::byte>(block_).first(n);
     }
     std::uint64_t skip(std::uint64_t bytes) override {
         at_ += bytes;  // past the end the next read finds nothing, and the reader says so
@@ -70,8 +153,7 @@ public:
     }
 
 private:
-    int fd_;
-    const std::string& what_;
+    const Ranges& ranges_;
     std::vector<std::byte> block_;
     std::uint64_t at_ = 0;
 };
@@ -122,18 +204,19 @@ private:
 
 class TarFile final : public FileSet {
 public:
-    TarFile(posix::UniqueFd file, const std::string& path) : FileSet(path), file_(std::move(file)) {
-        FileChunks chunks(file_.get(), shown());
+    TarFile(std::unique_ptr<Ranges> tar, const std::string& path, bool from_afar)
+        : FileSet(path, from_afar), tar_(std::move(tar)) {
+        RangeChunks chunks(*tar_);
         in_step(path, [&] { members_.read(chunks); });
     }
     std::optional<Part> open(const std::string& name) const override {
         const auto* member = members_.find(name);
         if (member == nullptr) return std::nullopt;
-        return Part{std::make_unique<FileInput>(file_.get(), shown(), member->offset, member->size), member->size};
+        return Part{std::make_unique<RangeInput>(*tar_, member->offset, member->size), member->size};
     }
 
 private:
-    posix::UniqueFd file_;
+    std::unique_ptr<Ranges> tar_;
     Members members_;
 };
 
@@ -153,6 +236,12 @@ private:
     std::string_view tar_;
     Members members_;
 };
+
+bool is_packed(ByteInput& start) {
+    std::array<std::byte, 4> head{};
+    const std::size_t n = start.read(head);
+    return detect_compression(std::span<const std::byte>(head).first(n)) != Compression::none;
+}
 
 posix::UniqueFd unpack_into(ByteInput& packed, const std::string& scratch) {
     std::string name = scratch + "/archive-XXXXXX";
@@ -198,14 +287,22 @@ std::unique_ptr<FileSet> open_file_set(const std::string& path, const std::strin
     if (!S_ISREG(posix::fstat(file, path).st_mode)) {
         throw Error(ErrorKind::invalid, path + " is neither a directory nor a regular file");
     }
-    std::array<std::byte, 4> head{};
     FileInput start(file.get(), path);
-    const std::size_t n = start.read(head);
-    if (detect_compression(std::span<const std::byte>(head).first(n)) != Compression::none) {
+    if (is_packed(start)) {
         FileInput packed(file.get(), path);
         file = unpack_into(packed, scratch);
     }
-    return std::make_unique<TarFile>(std::move(file), path);
+    return std::make_unique<TarFile>(std::make_unique<FileRanges>(std::move(file), path), path, false);
+}
+
+std::unique_ptr<FileSet> open_file_set(FileSource& source, const std::string& shown, const std::string& scratch) {
+    if (source.is_directory()) return std::make_unique<RemoteDirectory>(source, shown);
+    const std::uint64_t size = source.size_of("").value_or(0);
+    auto ranges = std::make_unique<SourceRanges>(source, "");
+    RangeInput start(*ranges, 0, std::min<std::uint64_t>(size, ranges->block()));
+    if (!is_packed(start)) return std::make_unique<TarFile>(std::move(ranges), shown, true);
+    RangeInput packed(*ranges, 0, size);
+    return std::make_unique<TarFile>(std::make_unique<FileRanges>(unpack_into(packed, scratch), shown), shown, false);
 }
 
 std::unique_ptr<FileSet> memory_file_set(std::string_view tar, std::string shown) {

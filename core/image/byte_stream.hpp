@@ -16,6 +16,8 @@ public:
     virtual ~ByteInput() = default;
     /// Fills `out` as far as bytes are at hand; 0 only at the end.
     virtual std::size_t read(std::span<std::byte> out) = 0;
+    /// Passes over the next `bytes` without reading them, where that is possible.
+    virtual bool skip(std::uint64_t /*bytes*/) { return false; }
 };
 
 /// Bytes in order, in pieces that the source owns.

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.hpp"
@@ -46,11 +47,9 @@ Contents contents_of(const Store& store, const ImageRecord& image) {
     return contents;
 }
 
-void write_archive(const Store& store, const Contents& contents, const posix::UniqueFd& to, const std::string& shown,
-                   const ProgressSink& progress, const CancelToken& cancel) {
-    TarWriter tar([&](std::span<const std::byte> bytes) {
-        posix::write_all(to, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, shown);
-    });
+void write_archive(const Store& store, const Contents& contents, TarWriter::Sink to, const ProgressSink& progress,
+                   const CancelToken& cancel) {
+    TarWriter tar(std::move(to));
     tar.directory("blobs");
     tar.directory("blobs/sha256");
     std::vector<std::byte> block(256U << 10U);
@@ -68,6 +67,14 @@ void write_archive(const Store& store, const Contents& contents, const posix::Un
     tar.file("index.json", contents.index);
     tar.file("oci-layout", layout_text);
     tar.finish();
+}
+
+void write_archive(const Store& store, const Contents& contents, const posix::UniqueFd& to, const std::string& shown,
+                   const ProgressSink& progress, const CancelToken& cancel) {
+    const auto write = [&](std::span<const std::byte> bytes) {
+        posix::write_all(to, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, shown);
+    };
+    write_archive(store, contents, write, progress, cancel);
 }
 
 void export_archive(const Store& store, const Contents& contents, const ExportTarget& target,
@@ -123,6 +130,25 @@ void export_directory(const Store& store, const Contents& contents, const std::s
     }
 }
 
+void export_files(const Store& store, const Contents& contents, FileSink& sink, const ProgressSink& progress,
+                  const CancelToken& cancel) {
+    std::vector<std::byte> block(256U << 10U);
+    for (const auto& [digest, size] : contents.blobs) {
+        const auto blob = store.open_blob(digest);
+        FileInput input(blob.get(), digest.str());
+        sink.file("blobs/sha256/" + digest.hex());
+        for (std::size_t n = input.read(block); n != 0; n = input.read(block)) {
+            cancel.check();
+            sink.write(std::span<const std::byte>(block).first(n));
+        }
+        if (progress) progress({"export", digest.hex().substr(0, 12), size, size, true});
+    }
+    sink.file("index.json");
+    sink.write(std::as_bytes(std::span(contents.index)));
+    sink.file("oci-layout");
+    sink.write(std::as_bytes(std::span(layout_text)));
+}
+
 }  // namespace
 
 void export_image(const Store& store, const ImageRecord& image, const ExportTarget& target,
@@ -140,6 +166,22 @@ void export_image(const Store& store, const ImageRecord& image, const ExportTarg
         e.add_context("export " + image.name);
         throw;
     }
+}
+
+void export_image_to(const Store& store, const ImageRecord& image, FileSink& sink, bool directory,
+                     const ProgressSink& progress, const CancelToken& cancel) {
+    const auto lease = store.lease();
+    in_step("export " + image.name, [&] {
+        const Contents contents = contents_of(store, image);
+        sink.begin(image.name);
+        if (directory) {
+            export_files(store, contents, sink, progress, cancel);
+            return;
+        }
+        sink.file("");
+        const auto write = [&](std::span<const std::byte> bytes) { sink.write(bytes); };
+        write_archive(store, contents, write, progress, cancel);
+    });
 }
 
 }  // namespace locald::image

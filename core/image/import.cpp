@@ -1,6 +1,8 @@
 #include "core/image/import.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.hpp"
@@ -72,25 +74,82 @@ std::string long_name(const std::string& text) {
 
 }  // namespace
 
+namespace {
+
+/// Hands on what a part has from `done` bytes on.
+class Copying {
+public:
+    Copying(std::string object, std::uint64_t size, const ProgressSink& progress, const CancelToken& cancel)
+        : object_(std::move(object)), size_(size), progress_(progress), cancel_(cancel), block_(256U << 10U) {}
+
+    void run(ByteInput& from, BlobWriter& to, std::uint64_t done) {
+        constexpr std::uint64_t step = 4U << 20U;
+        done_ = done;
+        std::uint64_t said = done;
+        for (std::size_t n = from.read(block_); n != 0; n = from.read(block_)) {
+            cancel_.check();
+            to.write(std::span<const std::byte>(block_).first(n));
+            done_ += n;
+            if (progress_ && done_ - said >= step) progress_({"import", object_, said = done_, size_, false});
+        }
+    }
+    void finish() const {
+        if (progress_) progress_({"import", object_, done_, size_, true});
+    }
+
+private:
+    std::string object_;
+    std::uint64_t size_, done_ = 0;
+    const ProgressSink& progress_;
+    const CancelToken& cancel_;
+    std::vector<std::byte> block_;
+};
+
+// What is smaller comes as fast again.
+constexpr std::uint64_t worth_keeping = 1U << 20U;
+
+/// A large blob from another host. @return false when another one brought it meanwhile
+bool ingest_blob(Store& store, const FileSet& from, const std::string& name, const Digest& expected, std::uint64_t size,
+                 Copying& copying, const CancelToken& cancel) {
+    auto writer = store.ingest_blob(expected, size, cancel);
+    if (!writer) return false;
+    for (bool again = false;; again = true) {
+        const auto part = from.open(name);
+        if (!part) throw Error(ErrorKind::not_found, from.shown() + " has no " + name);
+        if (writer->resumed() != 0 && !part->bytes->skip(writer->resumed())) writer->restart();
+        try {
+            copying.run(*part->bytes, *writer, writer->resumed());
+        } catch (const Error& e) {
+            if (e.kind() == ErrorKind::lost) writer->keep();
+            throw;
+        }
+        try {
+            in_step(from.shown() + ": " + name, [&] { writer->commit(); });
+            return true;
+        } catch (const Error& e) {
+            // What was kept may be what is wrong: a power failure loses the end of a file.
+            if (again || e.kind() != ErrorKind::corrupt || writer->resumed() == 0) throw;
+            writer->restart();
+        }
+    }
+}
+
+}  // namespace
+
 Digest copy_blob(Store& store, const FileSet& from, const std::string& name, const Digest& expected, std::uint64_t size,
                  const ProgressSink& progress, const CancelToken& cancel) {
     if (!expected.empty() && store.has_blob(expected)) return expected;
     const auto part = from.open(name);
     if (!part) throw Error(ErrorKind::not_found, from.shown() + " has no " + name);
-    BlobWriter writer = store.new_blob(expected, size);
-    const std::string object = expected.empty() ? name : expected.hex().substr(0, 12);
-    std::vector<std::byte> block(256U << 10U);
-    std::uint64_t done = 0;
-    std::uint64_t said = 0;
-    constexpr std::uint64_t step = 4U << 20U;
-    for (std::size_t n = part->bytes->read(block); n != 0; n = part->bytes->read(block)) {
-        cancel.check();
-        writer.write(std::span<const std::byte>(block).first(n));
-        done += n;
-        if (progress && done - said >= step) progress({"import", object, said = done, part->size, false});
+    Copying copying(expected.empty() ? name : expected.hex().substr(0, 12), part->size, progress, cancel);
+    if (from.comes_from_afar() && !expected.empty() && part->size >= worth_keeping) {
+        if (ingest_blob(store, from, name, expected, size, copying, cancel)) copying.finish();
+        return expected;
     }
+    BlobWriter writer = store.new_blob(expected, size);
+    copying.run(*part->bytes, writer, 0);
     Digest digest = in_step(from.shown() + ": " + name, [&] { return writer.commit(); });
-    if (progress) progress({"import", object, done, part->size, true});
+    copying.finish();
     return digest;
 }
 
@@ -121,16 +180,23 @@ ImportedImage import_layout(Store& store, const FileSet& from, const std::string
     return image;
 }
 
-ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Platform& platform, bool keep_reference,
-                         const ProgressSink& progress, const CancelToken& cancel, const std::string& name_as) {
-    if (name.kind != oci::ImageKind::oci_layout && name.kind != oci::ImageKind::docker_archive) {
-        throw Error(ErrorKind::invalid, "import " + name.text + ": neither an OCI layout nor an archive")
-            .with_remedy("write oci:PATH, oci-archive:PATH or docker-archive:PATH");
-    }
+namespace {
+
+void check_kind(const oci::ImageName& name) {
+    if (name.kind == oci::ImageKind::oci_layout || name.kind == oci::ImageKind::docker_archive) return;
+    throw Error(ErrorKind::invalid, "import " + name.text + ": neither an OCI layout nor an archive")
+        .with_remedy("write oci:PATH, oci-archive:PATH or docker-archive:PATH");
+}
+
+template <class Open>
+ImageRecord import_files(Store& store, const oci::ImageName& name, const oci::Platform& platform, bool keep_reference,
+                         const ProgressSink& progress, const CancelToken& cancel, const std::string& name_as,
+                         Open&& open) {
+    check_kind(name);
     const auto lease = store.lease();
     const StorePaths paths{store.root()};
     try {
-        const auto files = open_file_set(name.path, paths.temporaries());
+        const std::unique_ptr<FileSet> files = open(paths.temporaries());
         const auto image = name.kind == oci::ImageKind::docker_archive
                                ? import_docker_archive(store, *files, name.selector, progress, cancel)
                                : import_layout(store, *files, name.selector, platform, progress, cancel);
@@ -143,6 +209,21 @@ ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Pl
         e.add_context("import " + name.text);
         throw;
     }
+}
+
+}  // namespace
+
+ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Platform& platform, bool keep_reference,
+                         const ProgressSink& progress, const CancelToken& cancel, const std::string& name_as) {
+    return import_files(store, name, platform, keep_reference, progress, cancel, name_as,
+                        [&](const std::string& scratch) { return open_file_set(name.path, scratch); });
+}
+
+ImageRecord import_image_from(Store& store, FileSource& source, const oci::ImageName& name,
+                              const oci::Platform& platform, const ProgressSink& progress, const CancelToken& cancel,
+                              const std::string& name_as) {
+    return import_files(store, name, platform, true, progress, cancel, name_as,
+                        [&](const std::string& scratch) { return open_file_set(source, name.path, scratch); });
 }
 
 ImageRecord import_embedded(Store& store, const std::string& name, std::string_view layout_tar) {

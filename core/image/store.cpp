@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
@@ -33,6 +34,13 @@ bool exists(const std::string& path) {
     throw_errno(errno, "open the image store ", path);
 }
 
+/// Whether a blob that was cut may still be gone on with.
+bool is_kept(std::string_view name, const posix::UniqueFd& file) {
+    struct stat st {};
+    return name.starts_with(ingest_prefix) && ::fstat(file.get(), &st) == 0 &&
+           std::time(nullptr) - st.st_mtime < ingest_seconds;
+}
+
 /// Removes temporaries whose writer is gone: a writer holds a lock on its file.
 void sweep(const StorePaths& paths) {
     const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(paths.temporaries().c_str()), ::closedir);
@@ -42,7 +50,8 @@ void sweep(const StorePaths& paths) {
         if (name == "." || name == "..") continue;
         const posix::UniqueFd file(
             ::openat(::dirfd(stream.get()), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-        if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(::dirfd(stream.get()), entry->d_name, 0);
+        if (!file || is_kept(name, file)) continue;
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(::dirfd(stream.get()), entry->d_name, 0);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/digest.hpp"
+#include "core/base/progress.hpp"
 #include "core/base/sha256.hpp"
 #include "core/oci/image_spec.hpp"
 #include "core/posix/unique_fd.hpp"
@@ -38,6 +39,13 @@ public:
     /// Verifies, syncs and renames into place. @throws Error(corrupt) when digest or size differ from what was
     /// announced
     Digest commit();
+
+    /// Of Store::ingest_blob(): how much of it was there already.
+    std::uint64_t resumed() const noexcept;
+    /// Of Store::ingest_blob(): forgets all that was written, to begin again.
+    void restart();
+    /// Of Store::ingest_blob(): what is written stays for the next one who ingests this blob, for a day.
+    void keep() noexcept;
 
 private:
     friend class Store;
@@ -87,6 +95,9 @@ public:
     BlobWriter new_blob(const Digest& expected = {}, std::uint64_t size = 0);
     /// For a caller that verifies digest and size of all bytes itself before commit(), so that they are hashed once.
     BlobWriter new_verified_blob(const Digest& digest, std::uint64_t size);
+    /// For a blob that comes from far away: goes on where another writer of it was cut. While one writes it already
+    /// this waits. @return nothing when the blob is in the store meanwhile
+    std::optional<BlobWriter> ingest_blob(const Digest& expected, std::uint64_t size, const CancelToken& cancel);
     /// A whole small blob.
     Digest put_blob(std::string_view bytes);
 

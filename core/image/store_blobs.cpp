@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
+#include <vector>
 
 #include "core/base/error.hpp"
+#include "core/image/byte_stream.hpp"
 #include "core/image/store.hpp"
 #include "core/image/store_files.hpp"
 #include "core/image/store_impl.hpp"
@@ -28,11 +32,13 @@ struct BlobWriter::Impl {
     Digest expected;
     std::uint64_t announced = 0;  // 0: any
     bool verified_by_caller = false;
+    bool is_ingest = false;
     posix::UniqueFd file;
     std::string temporary;
     Sha256 hash;
     std::uint64_t written = 0;
-    std::uint64_t sent = 0;  // handed to write-back
+    std::uint64_t sent = 0;     // handed to write-back
+    std::uint64_t resumed = 0;  // was there before
 
     Impl() = default;
     Impl(const Impl&) = delete;
@@ -53,6 +59,37 @@ struct BlobWriter::Impl {
             if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0 && ::fstat(file.get(), &st) == 0 && st.st_nlink == 1) {
                 return;
             }
+        }
+    }
+
+    /// False while another writer has it.
+    bool open_ingest() {
+        temporary.clear();  // not ours to remove before it is locked
+        const std::string path = paths.ingest(expected);
+        file.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+        if (!file) throw_store_error(errno, paths, "create " + path);
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return false;
+        // Whoever had it before may have given it its name among the blobs, or removed it.
+        struct stat ours {
+        }, named{};
+        if (::fstat(file.get(), &ours) != 0 || ::stat(path.c_str(), &named) != 0) return false;
+        if (ours.st_ino != named.st_ino || ours.st_dev != named.st_dev) return false;
+        temporary = path;
+        return true;
+    }
+
+    /// Hashes what is there.
+    void take_up() {
+        std::vector<std::byte> block(write_back_step);
+        FileInput input(file.get(), temporary, 0, announced);
+        for (std::size_t n = input.read(block); n != 0; n = input.read(block)) {
+            hash.update(std::span<const std::byte>(block).first(n));
+            written += n;
+        }
+        sent = resumed = written;
+        const auto end = static_cast<off_t>(written);
+        if (::ftruncate(file.get(), end) != 0 || ::lseek(file.get(), end, SEEK_SET) < 0) {
+            throw_store_error(errno, paths, "go on with " + temporary);
         }
     }
 };
@@ -93,17 +130,35 @@ Digest BlobWriter::commit() {
     if (!from.expected.empty() && digest != from.expected) {
         throw Error(ErrorKind::corrupt, from.shown() + " is damaged: its bytes have the digest " + digest.str());
     }
-    if (::fchmod(from.file.get(), S_IRUSR | S_IRGRP | S_IROTH) != 0 || ::fsync(from.file.get()) != 0) {
+    constexpr mode_t read_only = S_IRUSR | S_IRGRP | S_IROTH;
+    // Others who ingest the same blob open this file to see whether somebody writes it.
+    if ((!from.is_ingest && ::fchmod(from.file.get(), read_only) != 0) || ::fsync(from.file.get()) != 0) {
         throw_store_error(errno, from.paths, "sync " + from.temporary);
     }
     if (::rename(from.temporary.c_str(), from.paths.blob(digest).c_str()) != 0) {
         throw_store_error(errno, from.paths, "rename " + from.temporary + " to " + from.paths.blob(digest));
     }
     from.temporary.clear();
+    if (from.is_ingest && ::fchmod(from.file.get(), read_only) != 0) {
+        throw_store_error(errno, from.paths, "chmod " + from.paths.blob(digest));
+    }
     const auto directory = posix::open(from.paths.blobs(), O_RDONLY | O_DIRECTORY);
     if (::fsync(directory.get()) != 0) throw_store_error(errno, from.paths, "sync " + from.paths.blobs());
     return digest;
 }
+
+std::uint64_t BlobWriter::resumed() const noexcept { return impl_->resumed; }
+
+void BlobWriter::restart() {
+    auto& of = *impl_;
+    if (::ftruncate(of.file.get(), 0) != 0 || ::lseek(of.file.get(), 0, SEEK_SET) < 0) {
+        throw_store_error(errno, of.paths, "empty " + of.temporary);
+    }
+    of.hash = Sha256();
+    of.written = of.sent = of.resumed = 0;
+}
+
+void BlobWriter::keep() noexcept { impl_->temporary.clear(); }
 
 bool Store::has_blob(const Digest& digest) const {
     struct stat st {};
@@ -149,6 +204,25 @@ BlobWriter Store::new_verified_blob(const Digest& digest, std::uint64_t size) {
     BlobWriter writer = new_blob(digest, size);
     writer.impl_->verified_by_caller = true;
     return writer;
+}
+
+std::optional<BlobWriter> Store::ingest_blob(const Digest& expected, std::uint64_t size, const CancelToken& cancel) {
+    constexpr std::chrono::milliseconds look_again(50);
+    for (;;) {
+        if (has_blob(expected)) return std::nullopt;
+        auto impl = std::make_unique<BlobWriter::Impl>();
+        impl->paths = impl_->paths;
+        impl->expected = expected;
+        impl->announced = size;
+        impl->is_ingest = true;
+        if (impl->open_ingest()) {
+            if (has_blob(expected)) return std::nullopt;
+            impl->take_up();
+            return BlobWriter(std::move(impl));
+        }
+        cancel.check();
+        std::this_thread::sleep_for(look_again);
+    }
 }
 
 Digest Store::put_blob(std::string_view bytes) {

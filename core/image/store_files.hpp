@@ -16,6 +16,10 @@ inline constexpr std::string_view ref_name_annotation = "org.opencontainers.imag
 inline constexpr std::size_t most_layers = 500;
 inline constexpr std::size_t largest_document = 4U << 20U;
 
+/// A blob below `tmp/` that comes from far away. One that was cut stays for this long, for the next try to go on with.
+inline constexpr std::string_view ingest_prefix = "ingest-";
+inline constexpr long ingest_seconds = 24L * 60 * 60;
+
 /// Where things are below a store's root.
 struct StorePaths {
     std::string root;
@@ -25,6 +29,9 @@ struct StorePaths {
     std::string layers() const { return root + "/layers"; }
     std::string containers() const { return root + "/containers"; }
     std::string temporaries() const { return root + "/tmp"; }
+    std::string ingest(const Digest& digest) const {
+        return temporaries() + "/" + std::string(ingest_prefix) + digest.hex();
+    }
     std::string lock(const std::string& name) const { return root + "/locks/" + name; }
 };
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "core/base/file_source.hpp"
 #include "core/base/progress.hpp"
 #include "core/image/store.hpp"
 #include "core/oci/reference.hpp"
@@ -20,6 +21,12 @@ ImageRecord pull(Store& store, registry::Registry& registry, const oci::Referenc
 ImageRecord import_image(Store& store, const oci::ImageName& name, const oci::Platform& platform, bool keep_reference,
                          const ProgressSink& progress, const CancelToken& cancel, const std::string& name_as = {});
 
+/// The same of files that lie on another host: only blobs that are missing here are read, and one that was cut goes on
+/// where it was. `name.path` is how errors call them.
+ImageRecord import_image_from(Store& store, FileSource& source, const oci::ImageName& name,
+                              const oci::Platform& platform, const ProgressSink& progress, const CancelToken& cancel,
+                              const std::string& name_as = {});
+
 /// Where an export goes.
 struct ExportTarget {
     enum class Form { oci_directory, oci_archive } form = Form::oci_archive;
@@ -29,6 +36,10 @@ struct ExportTarget {
 /// Writes one image as an OCI layout that skopeo, umoci and import_image() read.
 void export_image(const Store& store, const ImageRecord& image, const ExportTarget& target,
                   const ProgressSink& progress, const CancelToken& cancel);
+
+/// The same to files on another host. @param directory  a layout's files; else one tar
+void export_image_to(const Store& store, const ImageRecord& image, FileSink& sink, bool directory,
+                     const ProgressSink& progress, const CancelToken& cancel);
 
 /// Takes the embedded layout of `locald/hello` into the store (nothing happens when it is there already).
 /// @param layout_tar  an OCI layout as an uncompressed tar

@@ -58,6 +58,15 @@ namespace {
 
 }  // namespace
 
+ImageSummary Images::import_from(FileSource&, const oci::ImageName&, const std::string&, const ProgressSink&,
+                                 const CancelToken&) {
+    not_here("take in an image from files on another host");
+}
+void Images::export_to_sink(const std::string&, FileSink&, bool, const ProgressSink&, const CancelToken&) {
+    not_here("write an image to files on another host");
+}
+oci::ImageName Images::layout_of(const std::string&) { not_here("say where an image lies"); }
+
 DetachedStart ContainerRuntime::run_detached(const bundle::Source&, const bundle::RunOptions&, const DetachOptions&,
                                              const ProgressSink&, const CancelToken&) {
     not_here("run a container in the background");

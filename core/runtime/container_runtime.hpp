@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/error.hpp"
+#include "core/base/file_source.hpp"
 #include "core/base/progress.hpp"
 #include "core/bundle/bundle.hpp"
 #include "core/bundle/options.hpp"
@@ -62,6 +63,15 @@ public:
     /// @param path  a tar to write, a directory when it ends in `/`, or `-` for stdout
     virtual void export_to(const std::string& name_or_id, const std::string& path, const ProgressSink& progress,
                            const CancelToken& cancel) = 0;
+
+    // What an agent does for a client on another host, whose files these are. @throws Error(unsupported) elsewhere
+    virtual ImageSummary import_from(FileSource& source, const oci::ImageName& name, const std::string& name_as,
+                                     const ProgressSink& progress, const CancelToken& cancel);
+    /// @param directory  the files of a layout, else one tar
+    virtual void export_to_sink(const std::string& name_or_id, FileSink& sink, bool directory,
+                                const ProgressSink& progress, const CancelToken& cancel);
+    /// Where an image lies here as part of an OCI layout, for import() on another host.
+    virtual oci::ImageName layout_of(const std::string& name_or_id);
 };
 
 /// Where the container's standard streams go.

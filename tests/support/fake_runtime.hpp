@@ -86,7 +86,7 @@ private:
     std::thread thread_;
 };
 
-class FakeRuntime final : public runtime::ContainerRuntime {
+class FakeRuntime : public runtime::ContainerRuntime {
 public:
     runtime::ProbeReport probe() override { return {"fake", true, {}}; }
     runtime::Images& images() override { throw Error(ErrorKind::unsupported, "no images"); }

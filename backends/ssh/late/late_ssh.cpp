@@ -3,7 +3,9 @@
 // keeps the backend linked in.
 
 #include <cstdlib>
+#include <memory>
 #include <string_view>
+#include <utility>
 
 #include "backends/remote/holder.hpp"
 #include "backends/remote/remote_runtime.hpp"
@@ -33,12 +35,18 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
         return make_remote_runtime(
             [host = choice.host] { return connect_by_holder(host, host::own_executable()); }, reconnect_to_host_most,
             OtherHost{choice.shared, [host = choice.host](const auto& ports) { return open_ssh_forwards(host, ports); },
+                      [host = choice.host] { return open_ssh_bulk(host); },
                       [host = choice.host](const auto& ports) {
                           return std::make_unique<PortHolder>(host, ports, host::own_executable());
                       }});
     }
     using Make = runtime::ContainerRuntime* (*)(const runtime::RuntimeChoice*);
     return std::unique_ptr<runtime::ContainerRuntime>(symbol<Make>("locald_ssh_make")(&choice));
+}
+
+AgentLink open_ssh_bulk(const std::string& host) {
+    using Open = AgentLink* (*)(const char*);
+    return std::move(*std::unique_ptr<AgentLink>(symbol<Open>("locald_ssh_bulk")(host.c_str())));
 }
 
 int hold_ssh(const std::string& host) {

@@ -1,4 +1,6 @@
-// The loadable module: the SSH backend with all it links, behind four symbols.
+// The loadable module: the SSH backend with all it links, behind a few symbols.
+
+#include <memory>
 
 #include "backends/ssh/ssh_forwards.hpp"
 #include "backends/ssh/ssh_runtime.hpp"
@@ -8,6 +10,10 @@ extern "C" {
 __attribute__((visibility("default"))) locald::runtime::ContainerRuntime* locald_ssh_make(
     const locald::runtime::RuntimeChoice* choice) {
     return locald::backends::make_ssh_runtime(*choice).release();
+}
+
+__attribute__((visibility("default"))) locald::backends::AgentLink* locald_ssh_bulk(const char* host) {
+    return std::make_unique<locald::backends::AgentLink>(locald::backends::open_ssh_bulk(host)).release();
 }
 
 __attribute__((visibility("default"))) int locald_ssh_hold(const char* host) {

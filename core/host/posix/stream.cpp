@@ -1,6 +1,7 @@
 #include "core/host/stream.hpp"
 
 #include <signal.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include <array>
@@ -64,6 +65,11 @@ void write_all(int handle, std::string_view bytes) {
         if (n < 0) throw_errno(errno, "write");
         bytes.remove_prefix(static_cast<std::size_t>(n));
     }
+}
+
+long send_of_file(int socket, int file, std::uint64_t offset, std::size_t size) noexcept {
+    auto at = static_cast<off_t>(offset);
+    return ::sendfile(socket, file, &at, size);
 }
 
 }  // namespace locald::host

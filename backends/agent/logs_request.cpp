@@ -19,7 +19,13 @@ Json LogsRequest::work() {
     auto err = Pipe::make();
     read_from(FrameType::out, {out.release_read(), true, false});
     read_from(FrameType::err, {err.release_read(), true, false});
-    runtime_.logs(id_, options_, out.write(), err.write(), cancel_);
+    auto options = options_;
+    if (options.follow) {
+        options.mark = [this](const runtime::OutputPlace& place) {
+            send(Json{{"mark", protocol::write_place(place)}});
+        };
+    }
+    runtime_.logs(id_, options, out.write(), err.write(), cancel_);
     out.close_write();
     err.close_write();
     wait_read();

@@ -109,6 +109,10 @@ std::unique_ptr<runtime::ContainerHandle> RunRequest::open_handle(const runtime:
     if (!is_attachment()) return runtime_.exec(id, protocol::read_exec_options(message_.at("how")), stdio);
     runtime::AttachOptions how;
     if (const auto& from = message_.at("from"); !from.is_null()) how.from = from.get<std::uint64_t>();
+    if (const auto& place = message_.at("resume"); !place.is_null()) how.resume = protocol::read_place(place);
+    if (message_.at("marks").get<bool>()) {
+        how.mark = [this](const runtime::OutputPlace& place) { send(Json{{"mark", protocol::write_place(place)}}); };
+    }
     return runtime_.attach(id, how, stdio);
 }
 

@@ -54,6 +54,15 @@ void fields_of(F& fields, T& options) {
     fields("detach", options.detach);
 }
 
+template <class F, Is<runtime::OutputPlace> T>
+void fields_of(F& fields, T& place) {
+    fields("position", place.position);
+    fields("out", place.out);
+    fields("err", place.err);
+    fields("linesToSkip", place.lines_to_skip);
+    fields("lines", place.lines);
+}
+
 template <class F, Is<runtime::LogOptions> T>
 void fields_of(F& fields, T& options) {
     fields("follow", options.follow);
@@ -61,6 +70,7 @@ void fields_of(F& fields, T& options) {
     fields("tail", options.tail);
     fields("since", options.since);
     fields("until", options.until);
+    fields("resume", options.resume);
 }
 
 Json write_detach_options(const runtime::DetachOptions& options) { return write_fields(options); }
@@ -79,6 +89,8 @@ Json write_exec_options(const runtime::ExecOptions& options) { return write_fiel
 runtime::ExecOptions read_exec_options(const Json& json) { return read_fields<runtime::ExecOptions>(json); }
 Json write_log_options(const runtime::LogOptions& options) { return write_fields(options); }
 runtime::LogOptions read_log_options(const Json& json) { return read_fields<runtime::LogOptions>(json); }
+Json write_place(const runtime::OutputPlace& place) { return write_fields(place); }
+runtime::OutputPlace read_place(const Json& json) { return read_fields<runtime::OutputPlace>(json); }
 Json write_exit(const host::ExitStatus& status) { return write_fields(status); }
 host::ExitStatus read_exit(const Json& json) { return read_fields<host::ExitStatus>(json); }
 

@@ -17,6 +17,8 @@ Json write_exec_options(const runtime::ExecOptions& options);
 runtime::ExecOptions read_exec_options(const Json& json);
 Json write_log_options(const runtime::LogOptions& options);
 runtime::LogOptions read_log_options(const Json& json);
+Json write_place(const runtime::OutputPlace& place);
+runtime::OutputPlace read_place(const Json& json);
 Json write_exit(const host::ExitStatus& status);
 host::ExitStatus read_exit(const Json& json);
 

@@ -431,6 +431,7 @@ void Multiplexer::write_port(const Key& key, Writer& writer) {
         } else {
             writer.at += static_cast<std::size_t>(put);
             writer.to_credit += static_cast<std::size_t>(put);
+            if (writer.port.written != nullptr) *writer.port.written += static_cast<std::uint64_t>(put);
         }
         if (!writer.port.ours) break;  // poll must say again that it will not block
     }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -34,6 +35,7 @@ struct Port {
     int handle = -1;
     bool ours = true;    ///< closed at the end and used without blocking; else somebody else's (a terminal, stdout)
     bool stays = false;  ///< a terminal's master: its end comes only with finish_reading()
+    std::atomic<std::uint64_t>* written = nullptr;  ///< counts what a writer wrote; there for as long as the port is
 };
 
 /// Carries messages and the bytes of many handles over one byte stream, each direction of each stream below its own

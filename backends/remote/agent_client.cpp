@@ -168,7 +168,7 @@ void AgentClient::close(const AgentStream& stream) {
 }
 
 Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,
-                           const CancelToken& cancel) {
+                           const CancelToken& cancel, const std::function<void(const Json&)>& other) {
     bool asked = false;
     for (;;) {
         if (cancel.cancelled() && !std::exchange(asked, true)) send(stream, Json{{"do", "cancel"}});
@@ -179,12 +179,13 @@ Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const P
             if (progress) progress(protocol::read_progress(*step));
         } else if (const auto found = message->find(std::string(wanted)); found != message->end()) {
             return *found;
+        } else if (other) {
+            other(*message);
         }
     }
 }
 
-Json AgentClient::ask(Json message, std::initializer_list<std::pair<FrameType, int>> outputs,
-                      const ProgressSink& progress, const CancelToken& cancel) {
+Json AgentClient::ask(Json message, CallOutput* output, const ProgressSink& progress, const CancelToken& cancel) {
     const auto stream = open();
     struct Closing {
         AgentClient& client;
@@ -192,20 +193,28 @@ Json AgentClient::ask(Json message, std::initializer_list<std::pair<FrameType, i
         ~Closing() { client.close(stream); }
     };
     const Closing closing{*this, *stream};
-    for (const auto& [type, handle] : outputs) write_to(*stream, type, {handle, false, false});
+    if (output != nullptr) {
+        write_to(*stream, FrameType::out, {output->out, false, false, &output->out_written});
+        write_to(*stream, FrameType::err, {output->err, false, false, &output->err_written});
+    }
     message["new"] = true;
     send(*stream, message);
-    auto result = wait_for(*stream, "result", progress, cancel);
-    stream->wait_written();
-    return result;
+    try {
+        auto result = wait_for(*stream, "result", progress, cancel, output != nullptr ? output->other : nullptr);
+        stream->wait_written();
+        return result;
+    } catch (const Error&) {
+        if (lost()) stream->wait_written();  // what came before is still written
+        throw;
+    }
 }
 
 Json AgentClient::call(Json message, const ProgressSink& progress, const CancelToken& cancel) {
-    return ask(std::move(message), {}, progress, cancel);
+    return ask(std::move(message), nullptr, progress, cancel);
 }
 
-void AgentClient::call_with_output(Json message, int out, int err, const CancelToken& cancel) {
-    ask(std::move(message), {{FrameType::out, out}, {FrameType::err, err}}, {}, cancel);
+void AgentClient::call_with_output(Json message, CallOutput& output, const CancelToken& cancel) {
+    ask(std::move(message), &output, {}, cancel);
 }
 
 }  // namespace locald::backends

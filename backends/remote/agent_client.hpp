@@ -1,14 +1,14 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
-#include <initializer_list>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
-#include <utility>
 
 #include "backends/protocol/multiplexer.hpp"
 #include "backends/protocol/open_ports.hpp"
@@ -39,6 +39,13 @@ private:
     std::optional<Error> lost_;
 };
 
+/// Where the output of a call goes, and how much of it got there, also when the call failed.
+struct CallOutput {
+    int out = -1, err = -1;  ///< the caller's
+    std::atomic<std::uint64_t> out_written = 0, err_written = 0;
+    std::function<void(const protocol::Json&)> other;  ///< told what else the agent says
+};
+
 /// The connection to one agent. Thread-safe.
 class AgentClient {
 public:
@@ -52,6 +59,7 @@ public:
 
     /// Which start of its kernel the agent runs on: another one than before means that all that ran there is gone.
     const std::string& boot() const noexcept { return hello_.boot; }
+    const std::string& host() const noexcept { return host_; }
     bool lost();
     protocol::Multiplexer& link() noexcept { return link_; }
 
@@ -69,12 +77,12 @@ public:
 
     /// A request with one answer. @return its result
     protocol::Json call(protocol::Json message, const ProgressSink& progress = {}, const CancelToken& cancel = {});
-    /// The same with output, which goes to handles of the caller's.
-    void call_with_output(protocol::Json message, int out, int err, const CancelToken& cancel);
+    /// The same with output.
+    void call_with_output(protocol::Json message, CallOutput& output, const CancelToken& cancel);
     /// Waits for the message `wanted` of a request and hands progress on; asks the agent to end it once `cancel` says
     /// so. @throws Error what the agent says, or that it is lost
     protocol::Json wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,
-                            const CancelToken& cancel);
+                            const CancelToken& cancel, const std::function<void(const protocol::Json&)>& other = {});
 
 private:
     /// What an agent said about itself.
@@ -84,8 +92,8 @@ private:
     };
     static Hello read_hello(const protocol::Json& json);
 
-    protocol::Json ask(protocol::Json message, std::initializer_list<std::pair<protocol::FrameType, int>> outputs,
-                       const ProgressSink& progress, const CancelToken& cancel);
+    protocol::Json ask(protocol::Json message, CallOutput* output, const ProgressSink& progress,
+                       const CancelToken& cancel);
     void take(std::uint32_t stream, const protocol::Json& message);
     void ping();
     void take_lost(const Error& why);

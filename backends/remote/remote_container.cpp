@@ -36,8 +36,12 @@ struct RemoteContainer::Ends {
 };
 
 RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json request, const runtime::Stdio& stdio,
-                                 const ProgressSink& progress, const CancelToken& cancel)
-    : is_attachment_(request.at("do") == "attach"), client_(std::move(client)), stream_(client_->open()) {
+                                 const ProgressSink& progress, const CancelToken& cancel,
+                                 std::shared_ptr<OutputWatch> watch)
+    : is_attachment_(request.at("do") == "attach"),
+      watch_(std::move(watch)),
+      client_(std::move(client)),
+      stream_(client_->open()) {
     try {
         Ends ends;
         switch (stdio.mode) {
@@ -63,16 +67,24 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
                 break;
             }
         }
+        const bool is_terminal = stdio.mode == Mode::pty || (watch_ && watch_->terminal);
+        if (watch_) {
+            ends.out.written = &watch_->out_written;
+            ends.err.written = &watch_->err_written;
+            if (is_terminal) ends.has_err = false;
+        }
         client_->write_to(*stream_, FrameType::out, ends.out);
         if (ends.has_err) client_->write_to(*stream_, FrameType::err, ends.err);
         request["new"] = true;
         request["stdin"] = ends.in.has_value();
         request["terminal"] = nullptr;
-        if (stdio.mode == Mode::pty) {
-            request["terminal"] = Json{{"rows", stdio.size.rows}, {"columns", stdio.size.columns}};
+        if (is_terminal) {
+            const auto size = watch_ ? watch_->terminal.value_or(stdio.size) : stdio.size;
+            request["terminal"] = Json{{"rows", size.rows}, {"columns", size.columns}};
         }
         client_->send(*stream_, request);
-        const auto started = client_->wait_for(*stream_, "started", progress, cancel);
+        const auto started = client_->wait_for(*stream_, "started", progress, cancel,
+                                               [this](const Json& message) { take_mark(message); });
         try {
             id_ = started.at("id").get<std::string>();
             pid_ = started.at("pid").get<int>();
@@ -88,6 +100,11 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
         close_handles();
         throw;
     }
+}
+
+void RemoteContainer::take_mark(const Json& message) const {
+    const auto mark = message.find("mark");
+    if (watch_ && watch_->mark && mark != message.end()) watch_->mark(protocol::read_place(*mark));
 }
 
 RemoteContainer::~RemoteContainer() {
@@ -135,7 +152,8 @@ void RemoteContainer::signal(int number) { client_->send(*stream_, Json{{"do", "
 bool RemoteContainer::drops(int number) {
     client_->send(*stream_, Json{{"do", "drops"}, {"number", number}});
     try {
-        return client_->wait_for(*stream_, "drops", {}, {}).get<bool>();
+        return client_->wait_for(*stream_, "drops", {}, {}, [this](const Json& message) { take_mark(message); })
+            .get<bool>();
     } catch (const Error&) {
         return false;  // it has ended, and wait() says how
     }
@@ -168,6 +186,8 @@ std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::
                 error_ = protocol::read_error(*error);
             } else if (const auto exit = message->find("exit"); exit != message->end()) {
                 status_ = protocol::read_exit(*exit);
+            } else {
+                take_mark(*message);
             }
         } catch (const Json::exception& e) {
             error_.emplace(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));

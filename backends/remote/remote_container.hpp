@@ -6,13 +6,22 @@
 
 namespace locald::backends {
 
+/// What is told of the output that a handle writes to handles of the caller's.
+struct OutputWatch {
+    std::atomic<std::uint64_t> out_written = 0, err_written = 0;
+    std::function<void(const runtime::OutputPlace&)> mark;
+    /// The caller's handles are a terminal's.
+    std::optional<host::TerminalSize> terminal;
+};
+
 /// A container on another kernel: the agent there holds its handle, this one has our ends of its streams.
 class RemoteContainer final : public runtime::ContainerHandle {
 public:
     /// Asks the agent for it by `request`, whose member "do" says how: run, exec or attach. @throws Error as the agent
     /// says it
+    /// @param watch  used for as long as this is there
     RemoteContainer(std::shared_ptr<AgentClient> client, protocol::Json request, const runtime::Stdio& stdio,
-                    const ProgressSink& progress, const CancelToken& cancel);
+                    const ProgressSink& progress, const CancelToken& cancel, std::shared_ptr<OutputWatch> watch = {});
     ~RemoteContainer() override;
 
     const std::string& id() const noexcept override { return id_; }
@@ -33,13 +42,17 @@ public:
     const std::vector<std::string>& warnings() const noexcept override { return warnings_; }
     /// The ways to its ports, which are there as long as this is.
     void keep(std::shared_ptr<PortForwards> forwards);
+    /// The connection is lost: until all that came before is written.
+    void wait_written() { stream_->wait_written(); }
 
 private:
     struct Ends;
+    void take_mark(const protocol::Json& message) const;
     void close_handles() noexcept;
     std::optional<runtime::ExitStatus> take_end(std::optional<std::chrono::milliseconds> timeout);
 
     const bool is_attachment_;  ///< its end is not the container's
+    const std::shared_ptr<OutputWatch> watch_;
     std::shared_ptr<AgentClient> client_;
     std::shared_ptr<AgentStream> stream_;
     std::string id_;

@@ -3,8 +3,11 @@
 #include <mutex>
 
 #include "backends/protocol/detached_values.hpp"
+#include "backends/remote/followed_attachment.hpp"
+#include "backends/remote/output_track.hpp"
 #include "backends/remote/remote_container.hpp"
 #include "backends/remote/shared_mounts.hpp"
+#include "core/base/log.hpp"
 
 namespace locald::backends {
 
@@ -130,7 +133,14 @@ public:
         return protocol::read_container(client()->call({{"do", "container"}, {"id", id}}));
     }
     runtime::ExitStatus wait(const std::string& id, const CancelToken& cancel) override {
-        return protocol::read_exit(client()->call({{"do", "wait"}, {"id", id}}, {}, cancel));
+        for (;;) {
+            const auto with = client(cancel);
+            try {
+                return protocol::read_exit(with->call({{"do", "wait"}, {"id", id}}, {}, cancel));
+            } catch (const Error& e) {
+                if (!may_go_on(e, *with)) throw;
+            }
+        }
     }
     void stop(const std::string& id, std::chrono::milliseconds grace) override {
         client()->call({{"do", "stop"}, {"id", id}, {"grace", protocol::write_milliseconds(grace)}});
@@ -138,9 +148,25 @@ public:
 
     std::unique_ptr<runtime::ContainerHandle> attach(const std::string& id, const runtime::AttachOptions& how,
                                                      const runtime::Stdio& stdio) override {
-        Json request{{"do", "attach"}, {"id", id}, {"from", nullptr}};
+        // What is behind pipes of the handle's own is not taken up again: they end with the connection.
+        if (reconnect_most_ > reconnect_most_.zero() && stdio.mode != runtime::Stdio::Mode::pipes) {
+            const auto connect = [connect = connect_, with = client()]() mutable {
+                if (with->lost()) with = connect();
+                return with;
+            };
+            return std::make_unique<FollowedAttachment>(connect, reconnect_most_, id, how, stdio);
+        }
+        Json request{{"do", "attach"}, {"id", id}, {"from", nullptr}, {"resume", nullptr}, {"marks", false}};
         if (how.from) request["from"] = *how.from;
-        return std::make_unique<RemoteContainer>(client(), std::move(request), stdio, ProgressSink{}, CancelToken{});
+        if (how.resume) request["resume"] = protocol::write_place(*how.resume);
+        std::shared_ptr<OutputWatch> watch;
+        if (how.mark) {
+            request["marks"] = true;
+            watch = std::make_shared<OutputWatch>();
+            watch->mark = how.mark;
+        }
+        return std::make_unique<RemoteContainer>(client(), std::move(request), stdio, ProgressSink{}, CancelToken{},
+                                                 std::move(watch));
     }
     std::unique_ptr<runtime::ContainerHandle> exec(const std::string& id, const runtime::ExecOptions& options,
                                                    const runtime::Stdio& stdio) override {
@@ -156,9 +182,26 @@ public:
     }
     void logs(const std::string& id, const runtime::LogOptions& options, int out, int err,
               const CancelToken& cancel) override {
-        const auto with = client();
-        with->call_with_output({{"do", "logs"}, {"id", id}, {"options", protocol::write_log_options(options)}}, out,
-                               err, cancel);
+        OutputTrack track;
+        auto rest = options;
+        for (;;) {
+            const auto with = client(cancel);
+            CallOutput output;
+            output.out = out;
+            output.err = err;
+            output.other = [&](const Json& message) {
+                if (const auto mark = message.find("mark"); mark != message.end()) {
+                    track.mark(protocol::read_place(*mark), output.out_written, output.err_written);
+                }
+            };
+            try {
+                return with->call_with_output(
+                    {{"do", "logs"}, {"id", id}, {"options", protocol::write_log_options(rest)}}, output, cancel);
+            } catch (const Error& e) {
+                if (!options.follow || !may_go_on(e, *with)) throw;
+            }
+            rest.resume = track.end(output.out_written, output.err_written);
+        }
     }
 
     std::vector<oci::State> list() override {
@@ -192,9 +235,20 @@ private:
         if (!client_) {
             client_ = connect_();
         } else if (reconnect_most_ > reconnect_most_.zero() && client_->lost()) {
+            const auto boot = client_->boot();
             client_ = connect_again(connect_, reconnect_most_, cancel);
+            if (client_->boot() != boot) {
+                log(LogLevel::warning, client_->host() + " was started anew meanwhile: what ran there is gone");
+            }
         }
         return client_;
+    }
+
+    /// Whether what failed may be taken up with another connection: the link was lost, and not something behind it.
+    bool may_go_on(const Error& error, AgentClient& with) const {
+        if (error.kind() != ErrorKind::lost || !with.lost() || reconnect_most_ == reconnect_most_.zero()) return false;
+        log(LogLevel::warning, std::string(error.what()) + "; connecting again");
+        return true;
     }
 
     Connect connect_;

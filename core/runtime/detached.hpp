@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -50,17 +51,31 @@ struct ExecOptions {
     bool detach = false;  ///< nobody waits for it, and its streams are empty
 };
 
+/// A place in the output of a container, to go on from there with another connection.
+struct OutputPlace {
+    std::uint64_t position = 0;  ///< bytes of output, counted from the start
+    std::uint64_t out = 0,
+                  err = 0;  ///< bytes of each stream: those written up to there, or those had already from there
+    std::uint64_t lines_to_skip = 0;  ///< before the first one that is shown
+    unsigned lines = 0;               ///< which streams are within a line and whether it is shown; the log's own
+};
+using OutputMark = std::function<void(const OutputPlace&)>;
+
 /// What of the output of a detached container is wanted.
 struct LogOptions {
     bool follow = false;                       ///< go on until the container ends
     bool timestamps = false;                   ///< an RFC 3339 time in front of every line
     std::optional<std::uint64_t> tail;         ///< only so many lines from the end
     std::optional<std::int64_t> since, until;  ///< nanoseconds since 1970
+    std::optional<OutputPlace> resume;         ///< go on from here; `tail` does not count then
+    OutputMark mark;                           ///< told from time to time how far it is
 };
 
 /// Where in the output of a container an attachment begins.
 struct AttachOptions {
     std::optional<std::uint64_t> from;  ///< bytes of output, counted from the start; empty: what comes from now on
+    std::optional<OutputPlace> resume;  ///< go on from here instead
+    OutputMark mark;                    ///< told from time to time how far it is
 };
 
 }  // namespace locald::runtime

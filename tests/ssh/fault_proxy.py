@@ -26,7 +26,7 @@ class FaultProxy:
         self.every = every or (lambda number, upstream_port: None)  # called before each chunk
         self.passed = 0
         self.deaf = set()  # directions
-        self.connections = 0
+        self.refuses = False  # new connections
         self.pairs = {}  # socket → its other end
         self.upstream = set()
         self.todo = collections.deque()
@@ -54,7 +54,9 @@ class FaultProxy:
 
     def accept(self):
         client, _ = self.listener.accept()
-        self.connections += 1
+        if self.refuses:
+            client.close()
+            return
         try:
             server = socket.create_connection(self.target)
         except OSError:

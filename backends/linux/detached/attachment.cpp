@@ -5,10 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
+#include "backends/linux/detached/mark_pace.hpp"
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/host/pipe.hpp"
@@ -32,8 +33,12 @@ posix::UniqueFd copy_of(int handle) {
 
 }  // namespace
 
-Attachment::Attachment(KeptContainer kept, std::uint64_t from, const runtime::Stdio& stdio)
-    : kept_(std::move(kept)), follower_(kept_.hub, from) {
+Attachment::Attachment(KeptContainer kept, const runtime::AttachOptions& how, const runtime::Stdio& stdio)
+    : kept_(std::move(kept)),
+      mark_(how.mark),
+      from_(how.resume ? how.resume->position : how.from.value_or(kept_.hub.end())),
+      follower_(kept_.hub, from_) {
+    if (how.resume) had_ = {how.resume->out, how.resume->err};
     switch (stdio.mode) {
         case Mode::inherit:
             in_ = copy_of(stdio.in);
@@ -107,16 +112,37 @@ bool Attachment::put(int handle, std::string_view bytes) const {
     return true;
 }
 
+/// False when nobody takes it any more.
+bool Attachment::put_piece(LogPiece piece) {
+    const auto write = [this](bool on_err, std::string_view bytes) {
+        const auto& handle = on_err && err_ ? err_ : out_;
+        written_.at(on_err && err_ ? 1 : 0) += bytes.size();
+        return !handle || put(handle.get(), bytes);
+    };
+    if (piece.lost > 0) {
+        // What the reader had of them is not missing.
+        const auto lost = piece.lost - std::min(piece.lost, had_[0] + had_[1]);
+        had_ = {};
+        if (lost > 0) write(true, "\r\nlocald: " + std::to_string(lost) + " bytes of the output are missing\r\n");
+    }
+    const bool on_err = piece.stream == OutputStream::err;
+    auto& had = had_.at(on_err && err_ ? 1 : 0);
+    const auto passed_over = std::min<std::uint64_t>(had, piece.bytes.size());
+    had -= passed_over;
+    return write(on_err, std::string_view(piece.bytes).substr(passed_over));
+}
+
 void Attachment::copy_output() {
+    MarkPace pace;
+    const auto mark = [&](std::uint64_t position) {
+        if (mark_ && had_[0] + had_[1] == 0 && pace.is_due(position)) mark_({position, written_[0], written_[1], 0, 0});
+    };
     try {
-        while (const auto piece = follower_.next()) {
-            const auto& handle = piece->stream == OutputStream::err && err_ ? err_ : out_;
-            if (piece->lost > 0) {
-                const auto& told_on = err_ ? err_ : out_;
-                put(told_on.get(),
-                    "\r\nlocald: " + std::to_string(piece->lost) + " bytes of the output are missing\r\n");
-            }
-            if (handle && !put(handle.get(), piece->bytes)) break;
+        mark(from_);
+        while (auto piece = follower_.next()) {
+            const auto position = piece->offset + piece->bytes.size();
+            if (!put_piece(std::move(*piece))) break;
+            mark(position);
         }
     } catch (const Error& e) {
         log(LogLevel::error, e.what());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -22,7 +23,7 @@ struct KeptContainer {
 /// One who reads along with a container and writes to its stdin. Its end is not the container's.
 class Attachment final : public runtime::ContainerHandle {
 public:
-    Attachment(KeptContainer kept, std::uint64_t from, const runtime::Stdio& stdio);
+    Attachment(KeptContainer kept, const runtime::AttachOptions& how, const runtime::Stdio& stdio);
     ~Attachment() override;
 
     const std::string& id() const noexcept override { return kept_.container.id(); }
@@ -44,9 +45,13 @@ private:
     void copy_input();
     bool wait_for_handle(int handle, short events) const;
     bool put(int handle, std::string_view bytes) const;
+    bool put_piece(LogPiece piece);
 
     KeptContainer kept_;
+    const runtime::OutputMark mark_;
+    const std::uint64_t from_;
     OutputHub::Follower follower_;
+    std::array<std::uint64_t, 2> had_{}, written_{};    ///< bytes of each stream: to pass over, and written
     posix::UniqueFd their_in_, their_out_, their_err_;  ///< the ends of whoever has this handle
     posix::UniqueFd in_, out_, err_;                    ///< ours
     posix::UniqueFd stop_read_, stop_write_;

@@ -8,6 +8,7 @@
 #include "backends/linux/container_dir.hpp"
 #include "backends/linux/detached/log_printer.hpp"
 #include "backends/linux/detached/log_reader.hpp"
+#include "backends/linux/detached/mark_pace.hpp"
 #include "backends/linux/detached/start_keeper.hpp"
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
@@ -148,18 +149,26 @@ void DetachedContainers::logs(const std::string& id, const runtime::LogOptions& 
                               const CancelToken& cancel) {
     const std::string path = records().path_of(id);
     LogPrinter printer(options, out, err);
-    if (options.tail) {
+    if (options.tail && !options.resume) {
         LogReader all(path, 0);
         for (auto piece = all.next(); piece; piece = all.next())
             printer.count(*piece);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
     }
-    LogReader reader(path, 0);
+    LogReader reader(path, options.resume ? options.resume->position : 0);
+    MarkPace pace;
+    const auto mark = [&] {
+        const auto place = options.mark ? printer.place(reader.position()) : std::nullopt;
+        if (place && pace.is_due(place->position)) options.mark(*place);
+    };
+    printer.begin();
+    mark();
     for (;;) {
         // Asked for first: what came before the end is there to read then.
         const bool kept = records().is_kept(id);
         const auto end = records().find_end(id);
         for (auto piece = reader.next(); piece; piece = reader.next()) {
             printer.print(*piece);  // NOLINT(bugprone-unchecked-optional-access): as above
+            mark();
             cancel.check();
         }
         if (end && end->output > reader.position()) printer.tell_lost(end->output - reader.position());

@@ -230,7 +230,7 @@ std::unique_ptr<runtime::ContainerHandle> Keeper::attach(const std::string&, con
     return std::make_unique<Attachment>(
         KeptContainer{*container_, *hub_, streams_.in.get(),
                       [this](std::chrono::milliseconds most) { return await_end(most); }},
-        how.from.value_or(hub_->end()), stdio);
+        how, stdio);
 }
 
 namespace {

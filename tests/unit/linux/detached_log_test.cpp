@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -7,9 +8,11 @@
 #include <thread>
 
 #include "backends/linux/detached/log_format.hpp"
+#include "backends/linux/detached/log_printer.hpp"
 #include "backends/linux/detached/log_reader.hpp"
 #include "backends/linux/detached/log_writer.hpp"
 #include "backends/linux/detached/output_hub.hpp"
+#include "core/posix/syscalls.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace locald::backends {
@@ -124,6 +127,34 @@ TEST(Log, EndsBeforeAHalfRecord) {
     writer.append(OutputStream::out, 1, 0, "whole");
     std::ofstream(dir.path() + "/" + segment_name(0), std::ios::app) << "o 1 5 100\nhalf";
     EXPECT_EQ(read_all(dir.path()).bytes, "whole");
+}
+
+TEST(LogPrinter, GoesOnInTheMiddleOfALineAsIfItHadNotStopped) {
+    const auto out = posix::make_pipe();
+    runtime::LogOptions options;
+    options.timestamps = true;
+    const auto printed = [&] {
+        std::string text(4096, '\0');
+        const auto got = ::read(out.read.get(), text.data(), text.size());
+        return text.substr(0, got > 0 ? static_cast<std::size_t>(got) : 0);
+    };
+    LogPrinter first(options, out.write.get(), out.write.get());
+    first.begin();
+    first.print({OutputStream::out, 0, 0, "one\nhal", 0});
+    const auto before = printed();
+    auto place = first.place(7);
+    ASSERT_TRUE(place);
+    EXPECT_EQ(place->out, before.size());
+    place->out = 1;  // of what follows, the reader has one byte
+    options.resume = place;
+    LogPrinter second(options, out.write.get(), out.write.get());
+    second.begin();
+    EXPECT_FALSE(second.place(7));
+    second.print({OutputStream::out, 0, 7, "fway\n", 0});
+    EXPECT_EQ(printed(), "way\n");
+    ASSERT_TRUE(second.place(12));
+    second.print({OutputStream::out, 0, 20, "x\n", 8});
+    EXPECT_EQ(printed(), "locald: 8 bytes of the output are not in the log\n1970-01-01T00:00:00.000000000Z x\n");
 }
 
 TEST(OutputHub, GivesEachFollowerAllOfItAtHisOwnSpeed) {

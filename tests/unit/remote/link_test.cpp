@@ -250,12 +250,12 @@ TEST(Link, AClientThatIsSilentLosesItsLease) {
 TEST(Link, PingsKeepTheLease) {
     AgentTiming timing;
     timing.ping = 20ms;
-    timing.silence = timing.lease = 200ms;
+    timing.silence = timing.lease = 700ms;
     Linked linked(-1, timing);
     bundle::RunOptions options;
     options.command = {"wait"};
     const auto container = linked.made->run_container({}, options, pipes(), {}, {});
-    EXPECT_FALSE(container->wait_for(800ms));
+    EXPECT_FALSE(container->wait_for(1500ms));
     container->signal(SIGTERM);
     EXPECT_EQ(container->wait(), (runtime::ExitStatus{0, SIGTERM}));
 }

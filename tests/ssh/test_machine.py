@@ -48,7 +48,7 @@ class Machine(Guest):
     def reboot(self):
         boots = self.console_bytes().count(READY)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.ssh("echo b >/proc/sysrq-trigger", timeout=5)
+            self.ssh("sync; echo b >/proc/sysrq-trigger", timeout=5)  # its file system has no journal
         (self.dir / "ssh").unlink(missing_ok=True)
         self.wait(lambda: self.console_bytes().count(READY) > boots, REBOOT_SECONDS, "boot again")
         self.wait(lambda: self.ssh("true", timeout=20).returncode == 0, SSH_SECONDS, "answer by ssh")
@@ -195,8 +195,10 @@ class Trouble(Case):
         done = self.finish(process, 60)
         self.assertEqual(done.code, 125, done)
         self.assertIn("its exit status is not known", done.errors)
-        self.assertEqual(self.run_there("locald/hello", "exit", "7").code, 7)
-        states = {entry["id"]: entry["status"] for entry in json.loads(self.locald("container", "ls", "-a", "--format", "json").text)}
+        done = self.run_there("locald/hello", "exit", "7")
+        self.assertEqual(done.code, 7, done)
+        listed = map(json.loads, self.locald("container", "ls", "-a", "--format", "json").text.splitlines())
+        states = {entry["ID"]: entry["State"] for entry in listed}
         self.assertEqual(states.get("before"), "lost", states)
         self.assertEqual(self.locald("container", "wait", "before").code, 125)
         self.assertEqual(self.locald("container", "rm", "before").code, 0)

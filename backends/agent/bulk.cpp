@@ -151,11 +151,17 @@ Json do_export(runtime::Images& images, BulkLink& link, const Json& request, con
     return {};
 }
 
+Json wait_for_request(BulkLink& link) {
+    for (;;) {
+        const auto incoming = link.next(wait_step);
+        if (!incoming) continue;
+        if (!incoming->message) throw Error(ErrorKind::corrupt, "read a request: bytes came instead");
+        return *incoming->message;
+    }
+}
+
 Json answer(runtime::ContainerRuntime& runtime, BulkLink& link) {
-    auto incoming = link.next(wait_step);
-    while (!incoming) incoming = link.next(wait_step);
-    if (!incoming->message) throw Error(ErrorKind::corrupt, "read a request: bytes came instead");
-    const Json request = *incoming->message;
+    const Json request = wait_for_request(link);
     const ProgressSink progress = [&](const Progress& step) {
         link.send(Json{{"progress", protocol::write_progress(step)}});
     };

@@ -66,7 +66,9 @@ void run_exec_detached(const Shim& shim, const std::string& process_file, const 
     host::Child child = host::Child::start(options);
     pipe.write.reset();
     ShimReport report(std::move(pipe.read));
-    while (auto event = report.next()) {
+    for (;;) {
+        const auto event = report.next();
+        if (!event) break;
         if (event->error) throw Error(*event->error);
     }
     if (const auto status = child.wait(); !status.ok()) {

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t lease_most_seconds = 24 * 60 * 60;
+constexpr std::uint64_t lease_most_seconds = 86'400;  // a day
 // A login shell has a profile to read, however short the lease is.
 constexpr std::chrono::milliseconds greeting_least = 5s;
 

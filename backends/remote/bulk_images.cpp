@@ -33,13 +33,13 @@ public:
         : progress_(progress), cancel_(cancel), keeps_(connect()), link_(keeps_.handle, keeps_.handle) {
         try {
             const auto end = Clock::now() + greeting_most;
-            auto hello = link_.next(look_at_cancel);
-            for (; !hello; hello = link_.next(look_at_cancel)) {
+            for (;;) {
+                if (const auto hello = link_.next(look_at_cancel)) {
+                    if (hello->message && hello->message->value("bulk", 0U) == protocol::bulk_version) break;
+                    throw Error(ErrorKind::unsupported, "its greeting is not that of this locald's agent");
+                }
                 cancel_.check();
                 if (Clock::now() > end) throw Error(ErrorKind::unavailable, "the agent said nothing for 20 seconds");
-            }
-            if (!hello->message || hello->message->value("bulk", 0U) != protocol::bulk_version) {
-                throw Error(ErrorKind::unsupported, "its greeting is not that of this locald's agent");
             }
         } catch (const Error& e) {
             throw keeps_.explain ? keeps_.explain(e) : Error(e);

@@ -140,8 +140,11 @@ void Relay::read_client(Client& client) {
     }
     try {
         client.reader.push({bytes.data(), static_cast<std::size_t>(got)});
-        while (const auto frame = client.reader.next())
-            take_from_client(client, *frame);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
+        for (;;) {
+            const auto frame = client.reader.next();
+            if (!frame) break;
+            take_from_client(client, *frame);
+        }
     } catch (const Error&) {
         client.gone = true;  // no client of ours says that
     }
@@ -186,8 +189,11 @@ void Relay::read_agent() {
     heard_ = Clock::now();
     try {
         from_agent_.push({bytes.data(), static_cast<std::size_t>(got)});
-        while (const auto frame = from_agent_.next())
-            take_from_agent(*frame);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
+        for (;;) {
+            const auto frame = from_agent_.next();
+            if (!frame) break;
+            take_from_agent(*frame);
+        }
     } catch (const Error& e) {
         lose(explain_link_end(e, host_));
     }

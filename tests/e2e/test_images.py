@@ -7,7 +7,7 @@ import tarfile
 
 from tests.e2e import images
 from tests.e2e.registry import Registry, login
-from tests.e2e.support import Snapshot, for_each
+from tests.e2e.support import Snapshot, for_each, on_this_host_alone
 
 _shared = {}
 
@@ -105,6 +105,7 @@ class Pull(FreshStore):
         self.assert_prints(self.who.container(name, "echo", "mine"), "mine\n")
         self.assert_error(self.who.container("--platform", "linux/riscv64", name), 125, "linux/riscv64", "linux/s390x")
 
+    @on_this_host_alone("the other host's store is not this test's alone")
     def test_a_shared_layer_is_fetched_once(self):
         host = registry().host
         self.assert_ok(self.who.locald("image", "pull", f"{host}/tests/busybox:1"))
@@ -119,6 +120,7 @@ class Pull(FreshStore):
         self.assert_ok(self.who.locald("image", "rm", f"{host}/tests/busybox:1"))
         self.assert_prints(self.who.container("--pull", "never", f"{host}/tests/busybox:configured"), "entry cmd\n")
 
+    @on_this_host_alone("the other host's store is not this test's alone")
     def test_rm_by_id_removes_every_name_of_the_image(self):
         names = [f"{registry().host}/tests/busybox:1", "second/name:1"]
         self.assert_ok(self.who.locald("image", "pull", names[0]))
@@ -134,6 +136,7 @@ class Pull(FreshStore):
         for path in ("oci:out:tag", "docker-archive:out.tar", "oci-archive:out.tar"):
             self.assert_error(self.who.locald("image", "export", "no/such:image", path), 125, path)
 
+    @on_this_host_alone("the credentials are those of the other host")
     def test_basic_auth_from_dockers_config(self):
         name = f"{guarded().host}/private/busybox:1"
         self.assert_error(self.who.locald("image", "pull", name), 125, guarded().host, "login|credential|authenti")

@@ -113,7 +113,7 @@ bool Attachment::put(int handle, std::string_view bytes) const {
 }
 
 /// False when nobody takes it any more.
-bool Attachment::put_piece(LogPiece piece) {
+bool Attachment::put_piece(const LogPiece& piece) {
     const auto write = [this](bool on_err, std::string_view bytes) {
         const auto& handle = on_err && err_ ? err_ : out_;
         written_.at(on_err && err_ ? 1 : 0) += bytes.size();
@@ -139,10 +139,10 @@ void Attachment::copy_output() {
     };
     try {
         mark(from_);
-        while (auto piece = follower_.next()) {
-            const auto position = piece->offset + piece->bytes.size();
-            if (!put_piece(std::move(*piece))) break;
-            mark(position);
+        for (;;) {
+            const auto piece = follower_.next();
+            if (!piece || !put_piece(*piece)) break;
+            mark(piece->offset + piece->bytes.size());
         }
     } catch (const Error& e) {
         log(LogLevel::error, e.what());

@@ -45,7 +45,7 @@ private:
     void copy_input();
     bool wait_for_handle(int handle, short events) const;
     bool put(int handle, std::string_view bytes) const;
-    bool put_piece(LogPiece piece);
+    bool put_piece(const LogPiece& piece);
 
     KeptContainer kept_;
     const runtime::OutputMark mark_;

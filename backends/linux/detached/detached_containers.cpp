@@ -151,8 +151,11 @@ void DetachedContainers::logs(const std::string& id, const runtime::LogOptions& 
     LogPrinter printer(options, out, err);
     if (options.tail && !options.resume) {
         LogReader all(path, 0);
-        for (auto piece = all.next(); piece; piece = all.next())
-            printer.count(*piece);  // NOLINT(bugprone-unchecked-optional-access): the condition looks
+        for (;;) {
+            const auto piece = all.next();
+            if (!piece) break;
+            printer.count(*piece);
+        }
     }
     LogReader reader(path, options.resume ? options.resume->position : 0);
     MarkPace pace;
@@ -166,8 +169,10 @@ void DetachedContainers::logs(const std::string& id, const runtime::LogOptions& 
         // Asked for first: what came before the end is there to read then.
         const bool kept = records().is_kept(id);
         const auto end = records().find_end(id);
-        for (auto piece = reader.next(); piece; piece = reader.next()) {
-            printer.print(*piece);  // NOLINT(bugprone-unchecked-optional-access): as above
+        for (;;) {
+            const auto piece = reader.next();
+            if (!piece) break;
+            printer.print(*piece);
             mark();
             cancel.check();
         }

@@ -143,7 +143,8 @@ runtime::DetachedStart Keeper::run_detached(const bundle::Source& source, const 
         info.status = Status::running;
         info.started = rfc3339(now_nanoseconds());
         info.pid = container->pid();
-        info.command = runtime_->inspect_bundle(bundle_directory_ + "/" + named.id).spec.process.value().args;
+        const auto spec = runtime_->inspect_bundle(bundle_directory_ + "/" + named.id).spec;
+        if (spec.process) info.command = spec.process->args;
         own_->write(record_);
         const std::lock_guard lock(mutex_);
         container_ = std::move(container);
@@ -183,7 +184,7 @@ void Keeper::see_through() {
 void Keeper::record_end(EndRecord end) {
     socket_->close();
     try {
-        own_->write_end(end);
+        if (own_) own_->write_end(end);
         if (record_.info.remove) records_.remove(record_.info.id);
     } catch (const Error& e) {
         log(LogLevel::error, e.what());  // found as lost

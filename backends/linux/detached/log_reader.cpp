@@ -57,7 +57,9 @@ void LogReader::fill() {
 }
 
 std::optional<LogPiece> LogReader::parse() {
-    while (auto record = parse_log_record(std::string_view(buffer_).substr(at_))) {
+    for (;;) {
+        auto record = parse_log_record(std::string_view(buffer_).substr(at_));
+        if (!record) return std::nullopt;
         at_ += record->length;
         auto& piece = record->piece;
         const std::uint64_t end = piece.offset + piece.bytes.size();
@@ -70,7 +72,6 @@ std::optional<LogPiece> LogReader::parse() {
         position_ = end;
         return std::move(piece);
     }
-    return std::nullopt;
 }
 
 std::optional<LogPiece> LogReader::read_on() {

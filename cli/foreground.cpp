@@ -105,12 +105,22 @@ int attach_in_foreground(runtime::ContainerRuntime& runtime, const std::string& 
     return 0;
 }
 
+namespace {
+
+/// Of what cannot be left.
+int exit_code_of(const std::optional<runtime::ExitStatus>& status) {
+    if (!status) throw Error(ErrorKind::lost, "wait for the program: it was left, and its exit status is not known");
+    return status->exit_code();
+}
+
+}  // namespace
+
 int exec_in_foreground(runtime::ContainerRuntime& runtime, const std::string& id, const runtime::ExecOptions& options,
                        const Foreground& how) {
     check_terminal(how);
     ForegroundPump pump(how.tty);
     const auto process = runtime.exec(id, options, stdio_for(how));
-    return see_through(pump, *process, how).value().exit_code();
+    return exit_code_of(see_through(pump, *process, how));
 }
 
 namespace {
@@ -154,7 +164,7 @@ int run_in_foreground(runtime::ContainerRuntime& runtime, const bundle::Source& 
         for (const auto& warning : container->warnings()) note("warning: " + warning);
         note_picked_ports(options, *container);
     }
-    return see_through(pump, *container, how).value().exit_code();
+    return exit_code_of(see_through(pump, *container, how));
 }
 
 }  // namespace locald::cli

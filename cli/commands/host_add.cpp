@@ -17,7 +17,7 @@ namespace {
 
 /// @throws Error unless it is there to be read
 std::string readable_file(const char* flag, const std::string& path) {
-    const auto clean = clean_path(path, this_process().cwd);
+    auto clean = clean_path(path, this_process().cwd);
     if (::access(clean.c_str(), R_OK) != 0) throw_errno(errno, flag, ": read ", clean);
     return clean;
 }

@@ -78,7 +78,8 @@ void remove_children(UniqueFd fd, const std::string& shown) {
     const Dir stream(::fdopendir(number));
     if (!stream) throw_errno(errno, "read directory ", shown);
     static_cast<void>(fd.release());
-    for (const auto& child : read_names(stream.get())) remove_entry(number, child, shown + "/" + child);
+    const std::string before = shown + "/";
+    for (const auto& child : read_names(stream.get())) remove_entry(number, child, before + child);
 }
 
 void remove_entry(int dir, const std::string& name, const std::string& shown) {

@@ -165,6 +165,7 @@ TEST(NamedHostsFile, TakesManyChangesAtOnce) {
     const std::string path = dir.path() + "/hosts.json";
     constexpr int writers = 4, each = 10;
     std::vector<std::thread> threads;
+    threads.reserve(writers);
     for (int writer = 0; writer < writers; ++writer) {
         threads.emplace_back([&, writer] {
             for (int i = 0; i < each; ++i) {

@@ -21,7 +21,6 @@
 namespace locald::image {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::LayoutBuilder;

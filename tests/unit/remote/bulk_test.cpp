@@ -27,6 +27,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string many(std::size_t count, char what) {
+    std::string text;
+    text.resize(count, what);
+    return text;
+}
+
 std::string contents(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -133,7 +139,7 @@ protected:
 }  // namespace
 
 TEST_F(BulkTransfer, AFileIsReadFromAnyPlace) {
-    std::string bytes(20'000'000, 'x');
+    std::string bytes = many(20'000'000, 'x');
     for (std::size_t at = 0; at < bytes.size(); at += 1000) bytes[at] = static_cast<char>(at / 1000);
     std::ofstream(dir_ / "file", std::ios::binary) << bytes;
     far_.images_.wanted = {{"", 0}, {"", 19'000'000}, {"", 3}};
@@ -145,7 +151,7 @@ TEST_F(BulkTransfer, AFileIsReadFromAnyPlace) {
 
 TEST_F(BulkTransfer, WhatWasAskedForAheadAndIsNotWantedIsLetGoBy) {
     fs::create_directory(dir_ / "d");
-    std::ofstream(dir_ / "d/a") << std::string(12'000'000, 'a');
+    std::ofstream(dir_ / "d/a") << many(12'000'000, 'a');
     std::ofstream(dir_ / "d/b") << std::string(1000, 'b');
     far_.images_.wanted = {{"a", 0}, {"b", 0}};
     far_.images_.leave_after = 70'000;
@@ -164,7 +170,7 @@ TEST_F(BulkTransfer, ErrorsOfThisSideComeBackWithTheStepOfTheOther) {
 }
 
 TEST_F(BulkTransfer, ACancelledOneEndsTheOtherSideToo) {
-    std::ofstream(dir_ / "file") << std::string(30'000'000, 'x');
+    std::ofstream(dir_ / "file") << many(30'000'000, 'x');
     far_.images_.wanted.assign(1000, {"", 0});
     const CancelToken cancel;
     std::thread canceller([&] {

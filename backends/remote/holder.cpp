@@ -25,7 +25,6 @@ namespace locald::backends {
 namespace {
 
 using namespace std::chrono_literals;
-using protocol::Json;
 
 constexpr auto idle_most = 5min;
 constexpr auto answer_most = 2s;

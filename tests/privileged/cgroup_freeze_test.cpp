@@ -12,7 +12,6 @@ namespace locald::shim {
 namespace {
 
 using testing::CgroupProcess;
-using testing::read_line;
 
 using CgroupLiveFreezer = testing::CgroupTest;
 

@@ -17,7 +17,6 @@
 namespace {
 
 using locald::posix::UniqueFd;
-using locald::testing::Program;
 using locald::testing::ShimTest;
 
 /// A seccomp agent: takes one connection and answers every call that comes over its listener.

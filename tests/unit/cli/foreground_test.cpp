@@ -22,7 +22,6 @@ namespace locald::cli {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 
 /// A process of this host that stands in for a container.
 class FakeContainer final : public runtime::ContainerHandle {

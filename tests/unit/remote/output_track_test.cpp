@@ -6,7 +6,6 @@
 
 using namespace locald;
 using namespace locald::backends;
-using runtime::OutputPlace;
 
 TEST(OutputTrack, GoesOnAtTheLastMarkThatAllCameFor) {
     OutputTrack track;

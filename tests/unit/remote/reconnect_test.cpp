@@ -19,7 +19,6 @@ using namespace locald;
 using namespace locald::backends;
 using namespace locald::testing;
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 
 namespace {
 

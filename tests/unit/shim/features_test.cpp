@@ -13,7 +13,6 @@ namespace locald::shim {
 namespace {
 
 using ::testing::Contains;
-using ::testing::Not;
 using Json = nlohmann::ordered_json;
 using Names = std::vector<std::string>;
 

@@ -9,7 +9,6 @@ namespace locald::shim {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 UpdateOptions parse(const std::vector<std::string>& words) {

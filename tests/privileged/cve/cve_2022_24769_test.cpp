@@ -9,7 +9,6 @@
 namespace locald::testing {
 namespace {
 
-
 using Cve202224769 = CveTest;
 constexpr const char* none = "CapInh:\t0000000000000000\n";
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "backends/agent/request.hpp"
 #include "backends/protocol/bulk_link.hpp"
 #include "backends/protocol/values.hpp"
 #include "core/base/file_source.hpp"
@@ -183,10 +184,9 @@ void serve_bulk(runtime::ContainerRuntime& runtime, int in, int out) {
             last = Json{{"result", answer(runtime, link)}};
         } catch (const Error& e) {
             if (e.kind() == ErrorKind::lost) throw;
-            last = Json{{"error", protocol::write_error(e)}};
-        } catch (const Json::exception& e) {
-            last = Json{{"error",
-                         protocol::write_error(Error(ErrorKind::corrupt, std::string("read a request: ") + e.what()))}};
+            last = caught_error();
+        } catch (const Json::exception&) {
+            last = caught_error();
         }
         link.send(last);
         // The client hangs up once it has read this; whoever goes first may take the end of it along.

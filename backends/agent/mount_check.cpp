@@ -1,16 +1,14 @@
 #include "backends/agent/mount_check.hpp"
 
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "core/base/error.hpp"
+#include "backends/protocol/seen_path.hpp"
 
 namespace locald::backends {
 
@@ -55,31 +53,13 @@ std::string mount_of(const std::string& path, const std::vector<std::string>& po
     return best;
 }
 
-std::string kind_of(const struct stat& info) {
-    if (S_ISDIR(info.st_mode)) return "directory";
-    if (S_ISREG(info.st_mode)) return "file";
-    if (S_ISSOCK(info.st_mode)) return "socket";
-    if (S_ISFIFO(info.st_mode)) return "fifo";
-    return "device";
-}
-
 Json check(const std::string& path, const std::vector<std::string>& points) {
-    Json found{{"kind", "none"}, {"empty", false}, {"mount", ""}, {"why", ""}};
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) {
-        found["why"] = errno_text(errno);
-        return found;
-    }
-    found["kind"] = kind_of(info);
+    auto seen = protocol::look_at(path);
+    if (seen.kind == "none") return protocol::write_seen_path(seen);
     std::error_code error;
-    if (S_ISDIR(info.st_mode)) {
-        // One that may not be read is not called empty.
-        const fs::directory_iterator entries(path, error);
-        found["empty"] = !error && entries == fs::directory_iterator();
-    }
     const auto real = fs::canonical(path, error);
-    if (!error) found["mount"] = mount_of(real.string(), points);
-    return found;
+    if (!error) seen.mount = mount_of(real.string(), points);
+    return protocol::write_seen_path(seen);
 }
 
 }  // namespace

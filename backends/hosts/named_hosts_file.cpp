@@ -4,11 +4,11 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <utility>
 
 #include "backends/hosts/named_hosts.hpp"
 #include "core/base/error.hpp"
 #include "core/host/directories.hpp"
+#include "core/host/handle.hpp"
 #include "core/host/lock.hpp"
 #include "core/host/stream.hpp"
 
@@ -17,20 +17,6 @@ namespace locald::backends {
 namespace {
 
 constexpr std::size_t file_most = 1U << 20U;
-
-class Fd {
-public:
-    explicit Fd(int fd) noexcept : fd_(fd) {}
-    ~Fd() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    Fd(const Fd&) = delete;
-    Fd& operator=(const Fd&) = delete;
-    int get() const noexcept { return fd_; }
-
-private:
-    int fd_;
-};
 
 /// Where a link leads: the file may be kept elsewhere, and a rename would take the link away.
 std::string target_of(const std::string& path) {
@@ -44,8 +30,8 @@ std::string target_of(const std::string& path) {
 void replace_file(const std::string& path, const std::string& text) {
     const std::string target = target_of(path);
     std::string fresh = target + ".XXXXXX";
-    const Fd file(::mkostemp(fresh.data(), O_CLOEXEC));  // 0600
-    if (file.get() < 0) throw_errno(errno, "write ", path, ": make a file beside it");
+    const host::Handle file(::mkostemp(fresh.data(), O_CLOEXEC));  // 0600
+    if (!file) throw_errno(errno, "write ", path, ": make a file beside it");
     try {
         host::write_all(file.get(), text);
         if (::fsync(file.get()) != 0) throw_errno(errno, "fsync ", fresh);
@@ -72,9 +58,9 @@ NamedHosts read_own_named_hosts() {
 }
 
 NamedHosts read_named_hosts(const std::string& path) {
-    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    const host::Handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     struct stat info {};
-    if (file.get() < 0) {
+    if (!file) {
         const int error = errno;
         // A directory that may not be entered is some other user's: HOME was kept through a change of user.
         if (error == ENOENT || error == ENOTDIR || ::lstat(path.c_str(), &info) != 0) return {};

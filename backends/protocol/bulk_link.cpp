@@ -35,7 +35,10 @@ void block_broken_pipes() {
     ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
 }
 
+constexpr const char* closed = "the connection was closed by the other side";
+
 [[noreturn]] void throw_lost(const std::string& why) { throw Error(ErrorKind::lost, "talk to the other host: " + why); }
+[[noreturn]] void throw_not_sent(int err) { throw_lost(err == EPIPE ? closed : errno_text(err)); }
 
 }  // namespace
 
@@ -99,7 +102,7 @@ void BulkLink::write_all(std::string_view header, std::string_view payload, bool
             wait_to_write(reads_meanwhile);
             continue;
         }
-        if (put < 0) throw_lost(errno == EPIPE ? "the connection was closed by the other side" : errno_text(errno));
+        if (put < 0) throw_not_sent(errno);
         auto left = static_cast<std::size_t>(put);
         for (; first < parts.size() && left >= parts.at(first).iov_len; ++first) left -= parts.at(first).iov_len;
         if (first < parts.size()) {
@@ -134,7 +137,7 @@ void BulkLink::send_file(FrameType type, int file, std::uint64_t offset, std::si
         if (put < 0 && is_again(errno)) {
             wait_to_write(true);
         } else if (put < 0) {
-            throw_lost(errno == EPIPE ? "the connection was closed by the other side" : errno_text(errno));
+            throw_not_sent(errno);
         } else if (put == 0) {
             throw Error(ErrorKind::corrupt, "send a file to the other host: it is shorter than it was");
         } else {
@@ -149,7 +152,7 @@ bool BulkLink::fill() {
     const auto got = ::read(in_, buffer_.data() + have_, buffer_.size() - have_);
     if (got < 0 && is_again(errno)) return false;
     if (got < 0) throw_lost(errno_text(errno));
-    if (got == 0) throw_lost("the connection was closed by the other side");
+    if (got == 0) throw_lost(closed);
     have_ += static_cast<std::size_t>(got);
     heard_ = Clock::now();
     return true;

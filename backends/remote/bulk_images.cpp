@@ -9,6 +9,7 @@
 #include "backends/protocol/values.hpp"
 #include "backends/remote/export_target.hpp"
 #include "backends/remote/local_files.hpp"
+#include "backends/remote/read_answer.hpp"
 
 namespace locald::backends {
 
@@ -25,6 +26,10 @@ constexpr auto greeting_most = 20s;
 constexpr auto look_at_cancel = 50ms;
 // How long an agent that was asked to end gets to clear up and say so.
 constexpr auto farewell_most = 5s;
+
+void throw_error_in(const Json& message) {
+    if (const auto error = message.find("error"); error != message.end()) throw protocol::read_error(*error);
+}
 
 /// The connection, with what every request on it has in common.
 class Bulk {
@@ -56,9 +61,7 @@ public:
             auto incoming = link_.next(look_at_cancel);
             if (!incoming) continue;
             if (!incoming->message) return std::move(*incoming);
-            if (const auto error = incoming->message->find("error"); error != incoming->message->end()) {
-                throw protocol::read_error(*error);
-            }
+            throw_error_in(*incoming->message);
             const auto step = incoming->message->find("progress");
             if (step == incoming->message->end()) return std::move(*incoming);
             if (progress_) progress_(protocol::read_progress(*step));
@@ -73,9 +76,7 @@ private:
             const auto incoming = link_.next(look_at_cancel);
             if (!incoming && Clock::now() > end) cancel_.check();
             if (!incoming || !incoming->message) continue;
-            if (const auto error = incoming->message->find("error"); error != incoming->message->end()) {
-                throw protocol::read_error(*error);
-            }
+            throw_error_in(*incoming->message);
             if (incoming->message->contains("result")) cancel_.check();
         }
     }
@@ -122,15 +123,6 @@ private:
     LocalFiles& files_;
 };
 
-template <class Body>
-decltype(auto) read_answers(Body&& body) {
-    try {
-        return std::forward<Body>(body)();
-    } catch (const Json::exception& e) {
-        throw Error(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
-    }
-}
-
 }  // namespace
 
 runtime::ImageSummary import_over(const ConnectBulk& connect, const oci::ImageName& name, const std::string& name_as,
@@ -139,7 +131,7 @@ runtime::ImageSummary import_over(const ConnectBulk& connect, const oci::ImageNa
     auto files = in_step(step, [&] { return LocalFiles(name.path); });
     Bulk bulk(connect, progress, cancel);
     Serving serving(bulk, files);
-    return read_answers([&] {
+    return read_answer([&] {
         bulk.link().send(Json{{"do", "import"},
                               {"image", protocol::write_image_name(name)},
                               {"as", name_as},
@@ -168,7 +160,7 @@ void export_over(const ConnectBulk& connect, const std::string& name_or_id, cons
             throw e.add_context("export " + title);
         }
     };
-    read_answers([&] {
+    read_answer([&] {
         bulk.link().send(Json{{"do", "export"}, {"image", name_or_id}, {"directory", target->is_directory()}});
         for (;;) {
             const auto incoming = bulk.next();

@@ -10,12 +10,14 @@
 #include <filesystem>
 #include <utility>
 
-#include "backends/remote/local_files.hpp"
 #include "core/base/error.hpp"
+#include "core/host/handle.hpp"
 
 namespace locald::backends {
 
 namespace {
+
+using host::Handle;
 
 void write_all(int handle, std::string_view bytes, const std::string& shown) {
     while (!bytes.empty()) {

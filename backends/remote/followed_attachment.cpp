@@ -58,9 +58,6 @@ std::shared_ptr<RemoteContainer> FollowedAttachment::inner() const {
 }
 
 std::shared_ptr<RemoteContainer> FollowedAttachment::attach(const std::shared_ptr<AgentClient>& client) {
-    Json request{{"do", "attach"}, {"id", id_}, {"from", nullptr}, {"resume", nullptr}, {"marks", true}};
-    if (how_.from) request["from"] = *how_.from;
-    if (how_.resume) request["resume"] = protocol::write_place(*how_.resume);
     watch_ = std::make_shared<OutputWatch>();
     watch_->mark = [this, watch = watch_.get()](const runtime::OutputPlace& place) {
         const std::lock_guard lock(track_mutex_);
@@ -70,7 +67,8 @@ std::shared_ptr<RemoteContainer> FollowedAttachment::attach(const std::shared_pt
         const std::lock_guard lock(mutex_);
         watch_->terminal = terminal_;
     }
-    return std::make_shared<RemoteContainer>(client, std::move(request), stdio_, ProgressSink{}, CancelToken{}, watch_);
+    return std::make_shared<RemoteContainer>(client, attach_request(id_, how_, true), stdio_, ProgressSink{},
+                                             CancelToken{}, watch_);
 }
 
 std::optional<runtime::ExitStatus> FollowedAttachment::wait_for(std::chrono::milliseconds timeout) {
@@ -127,8 +125,7 @@ void FollowedAttachment::try_again() {
         client_ = connect_();
         if (client_->boot() != boot) {
             end_output();
-            throw Error(ErrorKind::lost, "go on with container " + id_ + ": " + client_->host() +
-                                             " was started anew meanwhile: what ran there is gone");
+            throw Error(ErrorKind::lost, "go on with container " + id_ + ": " + told_as_started_anew(*client_));
         }
         std::shared_ptr<RemoteContainer> container;
         try {

@@ -8,11 +8,15 @@
 #include <cerrno>
 #include <climits>
 #include <deque>
+#include <utility>
+#include <vector>
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 
 namespace locald::backends {
+
+using host::Handle;
 
 namespace {
 
@@ -26,10 +30,6 @@ std::string read_link(int directory, const std::string& name) {
 }
 
 }  // namespace
-
-Handle::~Handle() {
-    if (number_ >= 0) ::close(number_);
-}
 
 LocalFiles::LocalFiles(const std::string& path) : path_(path) {
     struct stat st {};

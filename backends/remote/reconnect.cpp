@@ -34,6 +34,10 @@ bool may_pass(const Error& error) noexcept {
     return error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::lost;
 }
 
+std::string told_as_started_anew(const AgentClient& client) {
+    return client.host() + " was started anew meanwhile: what ran there is gone";
+}
+
 std::shared_ptr<AgentClient> connect_again(const Connect& connect, std::chrono::milliseconds most,
                                            const CancelToken& cancel) {
     const auto end = Clock::now() + most;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "backends/remote/agent_client.hpp"
 #include "core/base/progress.hpp"
@@ -27,6 +28,9 @@ private:
 /// Whether the same may succeed in a moment: nobody answered, or he was gone again. A host that shows another key,
 /// refuses ours or has another version of the agent does so the next time as well.
 bool may_pass(const Error& error) noexcept;
+
+/// For people: its kernel is not the one that was there before.
+std::string told_as_started_anew(const AgentClient& client);
 
 /// Connects again until it succeeds, it cannot succeed, or `most` is over. @throws Error of the last attempt
 std::shared_ptr<AgentClient> connect_again(const Connect& connect, std::chrono::milliseconds most,

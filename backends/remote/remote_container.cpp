@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "backends/protocol/detached_values.hpp"
+#include "backends/remote/read_answer.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -27,6 +28,14 @@ Port nowhere() {
 }
 
 }  // namespace
+
+Json attach_request(const std::string& id, const runtime::AttachOptions& how, bool marks) {
+    return {{"do", "attach"},
+            {"id", id},
+            {"from", how.from ? Json(*how.from) : Json()},
+            {"resume", how.resume ? protocol::write_place(*how.resume) : Json()},
+            {"marks", marks}};
+}
 
 /// The multiplexer's ends.
 struct RemoteContainer::Ends {
@@ -85,15 +94,13 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
         client_->send(*stream_, request);
         const auto started = client_->wait_for(*stream_, "started", progress, cancel,
                                                [this](const Json& message) { take_mark(message); });
-        try {
+        read_answer([&] {
             id_ = started.at("id").get<std::string>();
             pid_ = started.at("pid").get<int>();
             for (const auto& warning : started.at("warnings")) {
                 warnings_.push_back(protocol::without_escapes(warning.get<std::string>()));
             }
-        } catch (const Json::exception& e) {
-            throw Error(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
-        }
+        });
         if (ends.in) client_->link().read_from(stream_->number(), FrameType::in, *ends.in);
     } catch (...) {
         client_->close(*stream_);

@@ -14,6 +14,10 @@ struct OutputWatch {
     std::optional<host::TerminalSize> terminal;
 };
 
+/// The request for a part in a container in the background.
+/// @param marks  whether the agent shall tell of its place in the output
+protocol::Json attach_request(const std::string& id, const runtime::AttachOptions& how, bool marks);
+
 /// A container on another kernel: the agent there holds its handle, this one has our ends of its streams.
 class RemoteContainer final : public runtime::ContainerHandle {
 public:

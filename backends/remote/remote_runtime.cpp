@@ -149,24 +149,21 @@ public:
     std::unique_ptr<runtime::ContainerHandle> attach(const std::string& id, const runtime::AttachOptions& how,
                                                      const runtime::Stdio& stdio) override {
         // What is behind pipes of the handle's own is not taken up again: they end with the connection.
-        if (reconnect_most_ > reconnect_most_.zero() && stdio.mode != runtime::Stdio::Mode::pipes) {
+        if (reconnects() && stdio.mode != runtime::Stdio::Mode::pipes) {
             const auto connect = [connect = connect_, with = client()]() mutable {
                 if (with->lost()) with = connect();
                 return with;
             };
             return std::make_unique<FollowedAttachment>(connect, reconnect_most_, id, how, stdio);
         }
-        Json request{{"do", "attach"}, {"id", id}, {"from", nullptr}, {"resume", nullptr}, {"marks", false}};
-        if (how.from) request["from"] = *how.from;
-        if (how.resume) request["resume"] = protocol::write_place(*how.resume);
         std::shared_ptr<OutputWatch> watch;
         if (how.mark) {
-            request["marks"] = true;
             watch = std::make_shared<OutputWatch>();
             watch->mark = how.mark;
         }
-        return std::make_unique<RemoteContainer>(client(), std::move(request), stdio, ProgressSink{}, CancelToken{},
-                                                 std::move(watch));
+        const bool marks = watch != nullptr;
+        return std::make_unique<RemoteContainer>(client(), attach_request(id, how, marks), stdio, ProgressSink{},
+                                                 CancelToken{}, std::move(watch));
     }
     std::unique_ptr<runtime::ContainerHandle> exec(const std::string& id, const runtime::ExecOptions& options,
                                                    const runtime::Stdio& stdio) override {
@@ -234,19 +231,21 @@ private:
         const std::lock_guard lock(mutex_);
         if (!client_) {
             client_ = connect_();
-        } else if (reconnect_most_ > reconnect_most_.zero() && client_->lost()) {
+        } else if (reconnects() && client_->lost()) {
             const auto boot = client_->boot();
             client_ = connect_again(connect_, reconnect_most_, cancel);
             if (client_->boot() != boot) {
-                log(LogLevel::warning, client_->host() + " was started anew meanwhile: what ran there is gone");
+                log(LogLevel::warning, told_as_started_anew(*client_));
             }
         }
         return client_;
     }
 
+    bool reconnects() const noexcept { return reconnect_most_ > reconnect_most_.zero(); }
+
     /// Whether what failed may be taken up with another connection: the link was lost, and not something behind it.
     bool may_go_on(const Error& error, AgentClient& with) const {
-        if (error.kind() != ErrorKind::lost || !with.lost() || reconnect_most_ == reconnect_most_.zero()) return false;
+        if (error.kind() != ErrorKind::lost || !with.lost() || !reconnects()) return false;
         log(LogLevel::warning, std::string(error.what()) + "; connecting again");
         return true;
     }

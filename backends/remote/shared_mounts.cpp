@@ -1,70 +1,21 @@
 #include "backends/remote/shared_mounts.hpp"
 
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
 
-#include <filesystem>
 #include <utility>
 
 #include "backends/hosts/path_map.hpp"
+#include "backends/protocol/seen_path.hpp"
+#include "backends/remote/read_answer.hpp"
 #include "core/base/error.hpp"
 
 namespace locald::backends {
 
 namespace {
 
-namespace fs = std::filesystem;
 using bundle::MountOption;
+using protocol::SeenPath;
 using runtime::SharedTree;
-
-/// What a path is here or there.
-struct Seen {
-    std::string kind;  ///< directory, file, socket, fifo, device, none
-    bool empty = false;
-    std::string mount, why;
-};
-
-Seen look_here(const std::string& path) {
-    Seen seen;
-    std::error_code error;
-    switch (fs::status(path, error).type()) {
-        case fs::file_type::directory: {
-            seen.kind = "directory";
-            const fs::directory_iterator entries(path, error);
-            seen.empty = !error && entries == fs::directory_iterator();
-            break;
-        }
-        case fs::file_type::regular:
-            seen.kind = "file";
-            break;
-        case fs::file_type::socket:
-            seen.kind = "socket";
-            break;
-        case fs::file_type::fifo:
-            seen.kind = "fifo";
-            break;
-        case fs::file_type::block:
-        case fs::file_type::character:
-            seen.kind = "device";
-            break;
-        default:
-            seen.kind = "none";  // or out of our sight
-    }
-    return seen;
-}
-
-Seen read_seen(const protocol::Json& json) {
-    try {
-        Seen seen;
-        seen.kind = json.at("kind").get<std::string>();
-        seen.empty = json.at("empty").get<bool>();
-        seen.mount = protocol::without_escapes(json.at("mount").get<std::string>());
-        seen.why = protocol::without_escapes(json.at("why").get<std::string>());
-        return seen;
-    } catch (const protocol::Json::exception& e) {
-        throw Error(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
-    }
-}
 
 struct Asked {
     MountOption* mount;
@@ -80,7 +31,7 @@ void check_kind(const std::string& step, const std::string& kind) {
         .with_remedy("have the program listen on a TCP port, and reach it by -p");
 }
 
-void check(const Asked& asked, const Seen& here, const Seen& there) {
+void check(const Asked& asked, const SeenPath& here, const SeenPath& there) {
     const auto& path = asked.mount->source;
     const auto step =
         "mount " + asked.here + ", which is " + path + " on that host by the shared tree " + to_string(asked.tree);
@@ -116,7 +67,7 @@ void map_mounts(bundle::RunOptions& options, const std::vector<SharedTree>& shar
     for (auto& mount : options.mounts) {
         if (mount.type != MountOption::Type::bind) continue;
         auto mapped = map.map(mount.source);
-        check_kind("mount " + mount.source, look_here(mount.source).kind);
+        check_kind("mount " + mount.source, protocol::look_at(mount.source).kind);
         asked.push_back({&mount, std::exchange(mount.source, mapped.path), *mapped.tree});
         mount.read_only = mount.read_only || mapped.tree->read_only;
         paths.push_back(mount.source);
@@ -126,7 +77,10 @@ void map_mounts(bundle::RunOptions& options, const std::vector<SharedTree>& shar
     if (!answers.is_array() || answers.size() != asked.size()) {
         throw Error(ErrorKind::corrupt, "read the agent's answer: it has another number of paths");
     }
-    for (std::size_t i = 0; i < asked.size(); ++i) check(asked[i], look_here(asked[i].here), read_seen(answers[i]));
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+        const auto there = read_answer([&] { return protocol::read_seen_path(answers[i]); });
+        check(asked[i], protocol::look_at(asked[i].here), there);
+    }
 }
 
 }  // namespace locald::backends

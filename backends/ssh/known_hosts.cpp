@@ -3,26 +3,15 @@
 #include <libssh2.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <sstream>
 
 #include "backends/hosts/fingerprint.hpp"
+#include "backends/ssh/library.hpp"
 
 namespace locald::backends {
 
 namespace {
-
-struct KeyType {
-    const char* name;
-    int bit;
-};
-// The order in which a server is asked when several are known.
-constexpr std::array key_types{KeyType{"ssh-ed25519", LIBSSH2_KNOWNHOST_KEY_ED25519},
-                               KeyType{"ecdsa-sha2-nistp256", LIBSSH2_KNOWNHOST_KEY_ECDSA_256},
-                               KeyType{"ecdsa-sha2-nistp384", LIBSSH2_KNOWNHOST_KEY_ECDSA_384},
-                               KeyType{"ecdsa-sha2-nistp521", LIBSSH2_KNOWNHOST_KEY_ECDSA_521},
-                               KeyType{"ssh-rsa", LIBSSH2_KNOWNHOST_KEY_SSHRSA}};
 
 /// libssh2's list, which needs a session for its allocator.
 class List {
@@ -87,11 +76,11 @@ KnownHosts::KnownHosts(std::vector<std::string> files, std::string host, unsigne
 std::vector<std::string> KnownHosts::types() const {
     const List list(files_);
     std::vector<std::string> types;
-    for (const auto& type : key_types) {
+    for (const auto& kind : host_key_kinds()) {
         libssh2_knownhost* found = nullptr;
         // Another key of the same type is a mismatch: so there is one.
-        if (list.check(host_, port_, "x", type.bit, &found) == LIBSSH2_KNOWNHOST_CHECK_MISMATCH)
-            types.emplace_back(type.name);
+        if (list.check(host_, port_, "x", kind.known_hosts_bit, &found) == LIBSSH2_KNOWNHOST_CHECK_MISMATCH)
+            types.emplace_back(kind.name);
     }
     return types;
 }
@@ -100,8 +89,8 @@ void KnownHosts::check(const HostKey& key) const {
     const List list(files_);
     libssh2_knownhost* found = nullptr;
     int bit = LIBSSH2_KNOWNHOST_KEY_UNKNOWN;
-    for (const auto& type : key_types) {
-        if (key.type == type.name) bit = type.bit;
+    for (const auto& kind : host_key_kinds()) {
+        if (key.type == kind.name) bit = kind.known_hosts_bit;
     }
     if (list.is_revoked(key)) {
         throw Error(ErrorKind::denied, "it is revoked: " + key.type + " " + key.fingerprint +

@@ -11,8 +11,12 @@ namespace locald::backends {
 
 namespace {
 
-constexpr std::array key_types{"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
-                               "ssh-rsa"};
+constexpr std::array kinds{
+    HostKeyKind{"ssh-ed25519", LIBSSH2_HOSTKEY_TYPE_ED25519, LIBSSH2_KNOWNHOST_KEY_ED25519},
+    HostKeyKind{"ecdsa-sha2-nistp256", LIBSSH2_HOSTKEY_TYPE_ECDSA_256, LIBSSH2_KNOWNHOST_KEY_ECDSA_256},
+    HostKeyKind{"ecdsa-sha2-nistp384", LIBSSH2_HOSTKEY_TYPE_ECDSA_384, LIBSSH2_KNOWNHOST_KEY_ECDSA_384},
+    HostKeyKind{"ecdsa-sha2-nistp521", LIBSSH2_HOSTKEY_TYPE_ECDSA_521, LIBSSH2_KNOWNHOST_KEY_ECDSA_521},
+    HostKeyKind{"ssh-rsa", LIBSSH2_HOSTKEY_TYPE_RSA, LIBSSH2_KNOWNHOST_KEY_SSHRSA}};
 
 void append(std::string& list, std::string_view type) {
     if (!list.empty()) list += ',';
@@ -27,11 +31,13 @@ std::string ssh_library() { return std::string("libssh2 ") + libssh2_version(0);
 
 bool ssh_library_has_sha2_rsa() noexcept { return libssh2_version(0x010b00) != nullptr; }
 
+std::span<const HostKeyKind> host_key_kinds() noexcept { return kinds; }
+
 std::string host_key_wish(const std::vector<std::string>& known) {
     std::string list;
     for (const auto& type : known) append(list, type);
-    for (const char* type : key_types) {
-        if (std::find(known.begin(), known.end(), type) == known.end()) append(list, type);
+    for (const auto& kind : kinds) {
+        if (std::find(known.begin(), known.end(), kind.name) == known.end()) append(list, kind.name);
     }
     return list;
 }

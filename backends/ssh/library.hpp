@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,15 @@ namespace locald::backends {
 std::string ssh_library();
 /// Whether it has what came with 1.11: RSA with SHA-2, MACs of the ETM kind, AES-GCM.
 bool ssh_library_has_sha2_rsa() noexcept;
+
+/// A kind of key that servers show, by its name on the wire and by libssh2's numbers for it.
+struct HostKeyKind {
+    const char* name;
+    int number;           ///< LIBSSH2_HOSTKEY_TYPE_
+    int known_hosts_bit;  ///< LIBSSH2_KNOWNHOST_KEY_
+};
+/// Best first: the order in which a server is asked when several are known.
+std::span<const HostKeyKind> host_key_kinds() noexcept;
 
 /// The key types to ask a server for: `known` first, as ssh does it, then all others, so that a server with another key
 /// than the known is told by its key. A name that the library lacks is passed over by it.

@@ -33,21 +33,11 @@ void begin_library() {
     if (result != 0) throw Error(ErrorKind::system, "start libssh2: error " + std::to_string(result));
 }
 
-std::string type_of(int type) {
-    switch (type) {
-        case LIBSSH2_HOSTKEY_TYPE_RSA:
-            return "ssh-rsa";
-        case LIBSSH2_HOSTKEY_TYPE_ECDSA_256:
-            return "ecdsa-sha2-nistp256";
-        case LIBSSH2_HOSTKEY_TYPE_ECDSA_384:
-            return "ecdsa-sha2-nistp384";
-        case LIBSSH2_HOSTKEY_TYPE_ECDSA_521:
-            return "ecdsa-sha2-nistp521";
-        case LIBSSH2_HOSTKEY_TYPE_ED25519:
-            return "ssh-ed25519";
-        default:
-            return "unknown";
+std::string type_of(int number) {
+    for (const auto& kind : host_key_kinds()) {
+        if (kind.number == number) return kind.name;
     }
+    return "unknown";
 }
 
 /// One step after the other, without blocking for longer than there is time.

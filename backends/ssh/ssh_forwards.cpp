@@ -11,6 +11,7 @@
 
 #include "backends/ssh/connect.hpp"
 #include "core/base/log.hpp"
+#include "core/host/handle.hpp"
 #include "core/host/pipe.hpp"
 #include "core/host/tcp_listener.hpp"
 
@@ -29,34 +30,22 @@ constexpr int picks_most = 16;
 // What the other side's own names for it are, of both families; sshd tries all of them.
 constexpr const char* target = "localhost";
 
-class Listener {
-public:
-    Listener(int socket, std::uint16_t to) : socket_(socket), to_(to) { host::set_non_blocking(socket_); }
-    ~Listener() {
-        if (socket_ >= 0) ::close(socket_);
-    }
-    Listener(Listener&& other) noexcept : socket_(std::exchange(other.socket_, -1)), to_(other.to_) {}
-    Listener& operator=(Listener&&) = delete;
-    Listener(const Listener&) = delete;
-    Listener& operator=(const Listener&) = delete;
-    int socket() const noexcept { return socket_; }
-    std::uint16_t to() const noexcept { return to_; }
-
-private:
-    int socket_;
-    std::uint16_t to_;
+struct Listener {
+    Listener(int handle, std::uint16_t port) : socket(handle), to(port) { host::set_non_blocking(handle); }
+    host::Handle socket;
+    std::uint16_t to;
 };
 
 /// Adds the listeners of one port. @return the port that it has
 std::uint16_t listen(const PortOption& port, std::vector<Listener>& listeners) {
     if (!port.address.empty()) {
         listeners.emplace_back(host::listen_tcp(port.address, port.host_port), port.container_port);
-        return host::port_of(listeners.back().socket());
+        return host::port_of(listeners.back().socket.get());
     }
     // `localhost` is either, by program and by chance.
     for (int pick = 0;; ++pick) {
         Listener four(host::listen_tcp("127.0.0.1", port.host_port), port.container_port);
-        const auto number = host::port_of(four.socket());
+        const auto number = host::port_of(four.socket.get());
         try {
             listeners.emplace_back(host::listen_tcp("::1", number), port.container_port);
         } catch (const Error& e) {
@@ -122,7 +111,7 @@ private:
         ::sigfillset(&all);
         ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
         std::vector<pollfd> entries{{wake_read_, POLLIN, 0}};
-        for (const auto& listener : listeners_) entries.push_back({listener.socket(), POLLIN, 0});
+        for (const auto& listener : listeners_) entries.push_back({listener.socket.get(), POLLIN, 0});
         for (;;) {
             if (::poll(entries.data(), entries.size(), -1) < 0) continue;
             if (entries[0].revents != 0) return;
@@ -133,14 +122,14 @@ private:
     }
 
     void accept(const Listener& listener) {
-        const int socket = ::accept4(listener.socket(), nullptr, nullptr, SOCK_CLOEXEC);
+        const int socket = ::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC);
         if (socket < 0) {
             // Out of descriptors, it would be ready again at once.
             if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) std::this_thread::sleep_for(50ms);
             return;
         }
         if (session_->lost()) reconnect();
-        session_->forward(socket, target, listener.to());
+        session_->forward(socket, target, listener.to);
     }
 
     /// The container goes on without it, and so may its ports.

@@ -1,7 +1,5 @@
 #include "cli/commands/commands.hpp"
-#include "cli/image_json.hpp"
-#include "cli/long_call.hpp"
-#include "cli/output.hpp"
+#include "cli/image_result.hpp"
 #include "core/base/error.hpp"
 
 namespace locald::cli {
@@ -25,14 +23,9 @@ public:
         const auto source = runtime::make_runtime(here)->images().layout_of(operands.at(0));
         const std::string name_as = operands.size() > 1 ? operands.at(1) : source.text;
         const auto runtime = runtime::make_runtime(there);
-        runtime::ImageSummary image;
-        const int code = run_long_call(globals.quiet, [&](const ProgressSink& progress, const CancelToken& cancel) {
-            image = runtime->images().import(source, name_as, progress, cancel);
+        return bring_image(globals, json_, [&](const ProgressSink& progress, const CancelToken& cancel) {
+            return runtime->images().import(source, name_as, progress, cancel);
         });
-        if (code != 0) return code;
-        if (!globals.quiet) note(image.name + ": " + human_size(image.size) + " for " + image.platform);
-        print(json_ ? image_json(image) : image.id + "\n");
-        return 0;
     }
 
 private:

@@ -1,7 +1,5 @@
 #include "cli/commands/commands.hpp"
-#include "cli/image_json.hpp"
-#include "cli/long_call.hpp"
-#include "cli/output.hpp"
+#include "cli/image_result.hpp"
 #include "core/oci/image_spec.hpp"
 #include "core/oci/reference.hpp"
 
@@ -21,14 +19,9 @@ public:
         std::optional<oci::Platform> platform;
         if (!platform_.empty()) platform = oci::parse_platform(platform_);
         const auto runtime = runtime::make_runtime(globals.choice());
-        runtime::ImageSummary image;
-        const int code = run_long_call(globals.quiet, [&](const ProgressSink& progress, const CancelToken& cancel) {
-            image = runtime->images().pull(name, platform, progress, cancel);
+        return bring_image(globals, json_, [&](const ProgressSink& progress, const CancelToken& cancel) {
+            return runtime->images().pull(name, platform, progress, cancel);
         });
-        if (code != 0) return code;
-        if (!globals.quiet) note(image.name + ": " + human_size(image.size) + " for " + image.platform);
-        print(json_ ? image_json(image) : image.id + "\n");
-        return 0;
     }
 
 private:

@@ -149,8 +149,7 @@ class Actor:
             # The tests' own pair needs its modules where an installed one has them; the static one has none.
             self.directory("data/locald", 0o700)
             (self.directory("data/locald/agents", 0o700) / "lib").symlink_to(world().dir / "lib")
-            there = {key: value for key, value in self.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
-            world().server.admit(self.name, self.home, self.uid, self.gid, there)
+            self.enter(world().server)
             # It is this host, and sees all of its files; else nothing could be mounted.
             hosts = {"over-ssh": {"url": world().server.url(self.name), "shared": ["/=/"]}}
             self.write(".config/locald/hosts.json", json.dumps({"version": 1, "hosts": hosts})).chmod(0o600)
@@ -183,6 +182,15 @@ class Actor:
             else:
                 env[key] = str(value)
         return env
+
+    @property
+    def session(self):
+        """The environment of a session that finds the same places when it comes by another way."""
+        return {key: value for key, value in self.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
+
+    def enter(self, server, **environment):
+        """Lets this actor log in at `server`, to sessions with his own places and this beside."""
+        server.admit(self.name, self.home, self.uid, self.gid, {**self.session, **environment})
 
     def popen(self, argv, env=None, cwd=None, **kwargs):
         """Starts a command as this user; stdio as given to subprocess.Popen."""

@@ -19,12 +19,6 @@ class Proxy:
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
-    def url(self, name):
-        return f"ssh://{name}@127.0.0.1:{self.port}"
-
-    def known_line(self, server):
-        return server.known_line.replace(f":{server.port} ", f":{self.port} ")
-
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)  # else accept() goes on with it
         self.listener.close()

@@ -66,8 +66,12 @@ class Server:
 
     @property
     def known_line(self):
+        return self.known_line_at(self.port)
+
+    def known_line_at(self, port):
+        """For a port of loopback that leads here."""
         kind, blob = Path(f"{self.host_key}.pub").read_text().split()[:2]
-        return f"[127.0.0.1]:{self.port} {kind} {blob}\n"
+        return f"[127.0.0.1]:{port} {kind} {blob}\n"
 
     def admit(self, name, home, uid, gid, environment=None):
         """Makes a key in `home`/.ssh, lets it log in as `name`, and puts this server's key among the known ones.
@@ -89,8 +93,8 @@ class Server:
         with open(self.keys / name, "a") as keys:
             keys.write(f"{options} {Path(f'{key}.pub').read_text()}".lstrip())
 
-    def url(self, name):
-        return f"ssh://{name}@127.0.0.1:{self.port}"
+    def url(self, name, port=None):
+        return f"ssh://{name}@127.0.0.1:{port or self.port}"
 
     def remove(self):
         self.stop()

@@ -47,8 +47,7 @@ class Faults(ContainerCase):
         self.server = Server(self.who.home / "sshd", "MaxSessions 2", "LoginGraceTime 10")
         self.addCleanup(self.server.remove)
         self.addCleanup(self.wait_for_no_agent)
-        there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
-        self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid, {**there, "LOCALD_LEASE": LEASE})
+        self.who.enter(self.server, LOCALD_LEASE=LEASE)
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
         self.addCleanup(shutil.rmtree, self.who.runtime / "locald/.hosts", ignore_errors=True)
         self.lock = threading.Lock()
@@ -65,12 +64,12 @@ class Faults(ContainerCase):
     def proxy(self, *words, **options):
         proxy = FaultProxy(self.server.port, *words, **options)
         with self.lock, open(self.who.home / ".ssh/known_hosts", "a") as known:
-            known.write(self.server.known_line.replace(f":{self.server.port} ", f":{proxy.port} "))
+            known.write(self.server.known_line_at(proxy.port))
         return proxy
 
     def run_by(self, proxy, name, holder):
         """The code and output of one run that says <word> and ends with 7, within its time."""
-        env = {"LOCALD_HOST": f"ssh://{self.who.name}@127.0.0.1:{proxy.port}", "LOCALD_LEASE": LEASE}
+        env = {"LOCALD_HOST": self.server.url(self.who.name, proxy.port), "LOCALD_LEASE": LEASE}
         if not holder:
             env["LOCALD_HOLDER"] = "no"
         process = self.who.start("--quiet", "container", "run", "--rm", "-i", "--name", name, "--rootfs", self.rootfs,
@@ -101,7 +100,7 @@ class Faults(ContainerCase):
             proxy.close()
 
     def disconnect(self, proxy):
-        self.who.locald("host", "disconnect", f"ssh://{self.who.name}@127.0.0.1:{proxy.port}")
+        self.who.locald("host", "disconnect", self.server.url(self.who.name, proxy.port))
 
     def session(self, upstream_port, agent=False):
         """The server's processes of a connection, or the agent that they started."""

@@ -24,15 +24,14 @@ class Follow(ContainerCase):
         self.others = set(descendants(with_way=True))
         self.server = Server(self.who.home / "sshd")
         self.addCleanup(self.server.remove)
-        there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
-        self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid, {**there, "LOCALD_LEASE": 3})
+        self.who.enter(self.server, LOCALD_LEASE=3)
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
         self.addCleanup(self.end_ways)
         self.proxy = FaultProxy(self.server.port)
         self.addCleanup(self.proxy.close)
         with open(self.who.home / ".ssh/known_hosts", "a") as known:
-            known.write(self.server.known_line.replace(f":{self.server.port} ", f":{self.proxy.port} "))
-        self.env = {"LOCALD_HOST": f"ssh://{self.who.name}@127.0.0.1:{self.proxy.port}", "LOCALD_LEASE": "3"}
+            known.write(self.server.known_line_at(self.proxy.port))
+        self.env = {"LOCALD_HOST": self.server.url(self.who.name, self.proxy.port), "LOCALD_LEASE": "3"}
         self.rootfs = self.who.directory("rootfs")
         self.who.directory("rootfs/bin")
         self.who.write("rootfs/bin/busybox", Path("/bin/busybox").read_bytes()).chmod(0o755)

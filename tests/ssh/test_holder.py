@@ -19,8 +19,7 @@ class Holder(ContainerCase):
         self.others = set(descendants(with_way=True))
         self.server = Server(self.who.home / "sshd")
         self.addCleanup(self.server.remove)
-        there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
-        self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid, there)
+        self.who.enter(self.server)
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
         self.env = {"LOCALD_HOST": self.server.url(self.who.name), "XDG_CONFIG_HOME": self.who.home / "no-names"}
         self.addCleanup(self.end)

@@ -31,14 +31,12 @@ class Case(ContainerCase):
         self.addCleanup(self.proxy.close)
         self.there = self.who.directory("there", 0o700)  # the other host's data
         self.addCleanup(shutil.rmtree, self.there, ignore_errors=True)
-        session = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
-        self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid,
-                          {**session, "XDG_DATA_HOME": self.there})
+        self.who.enter(self.server, XDG_DATA_HOME=self.there)
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
         with open(self.who.home / ".ssh/known_hosts", "a") as known:
-            known.write(self.proxy.known_line(self.server))
+            known.write(self.server.known_line_at(self.proxy.port))
         self.store = self.there / "locald"
-        self.env = {"LOCALD_HOST": self.proxy.url(self.who.name)}
+        self.env = {"LOCALD_HOST": self.server.url(self.who.name, self.proxy.port)}
         self.addCleanup(self.end)
 
     def end(self):

@@ -18,8 +18,7 @@ class NamedHosts(ContainerCase):
         super().setUp()
         self.server = Server(self.who.home / "sshd")
         self.addCleanup(self.server.remove)
-        there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
-        self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid, there)
+        self.who.enter(self.server)
         self.config = self.who.directory("config")
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
         self.addCleanup(shutil.rmtree, self.config)

@@ -58,8 +58,7 @@ class Ports(ContainerCase):
     def serve(self, *lines):
         self.server = Server(self.who.home / "sshd", *lines)
         self.addCleanup(self.server.remove)
-        there = {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
-        self.server.admit(self.who.name, self.who.home, self.who.uid, self.who.gid, there)
+        self.who.enter(self.server)
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh", ignore_errors=True)
         self.env = {"LOCALD_HOST": self.server.url(self.who.name)}
         self.addCleanup(self.end)

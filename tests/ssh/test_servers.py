@@ -34,11 +34,7 @@ class Servers(ContainerCase):
         self.addCleanup(server.remove)
         self.server, self.known = server, self.who.write(f"known-{server.port}", server.known_line)
         self.key = self.new_key(f"key-{server.port}")
-        server.authorize(self.who.name, self.key, self.environment)
-
-    @property
-    def environment(self):
-        return {key: value for key, value in self.who.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
+        server.authorize(self.who.name, self.key, self.who.session)
 
     def new_key(self, name, kind="ed25519"):
         key = make_key(self.who.home / name, kind)
@@ -109,7 +105,7 @@ class Servers(ContainerCase):
     def test_an_rsa_key_of_the_users_works_or_is_named(self):
         self.serve()
         self.key = self.new_key("rsa", "rsa")
-        self.server.authorize(self.who.name, self.key, self.environment)
+        self.server.authorize(self.who.name, self.key, self.who.session)
         done = self.who.locald("image", "ls", env=self.there)
         if done.code != 0:
             self.assert_error(done, 125, "127.0.0.1", "is an RSA key", "libssh2 1.10", "ed25519")

@@ -10,7 +10,7 @@
 
 #include "core/base/error.hpp"
 #include "core/host/child_process.hpp"
-#include "core/host/posix/handle.hpp"
+#include "core/host/handle.hpp"
 
 namespace locald::host {
 

@@ -14,7 +14,7 @@
 #include <mutex>
 
 #include "core/base/error.hpp"
-#include "core/host/posix/handle.hpp"
+#include "core/host/handle.hpp"
 
 extern char** environ;
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/base/error.hpp"
-#include "core/host/posix/handle.hpp"
+#include "core/host/handle.hpp"
 
 namespace locald::host {
 

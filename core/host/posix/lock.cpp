@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/base/error.hpp"
-#include "core/host/posix/handle.hpp"
+#include "core/host/handle.hpp"
 
 namespace locald::host {
 

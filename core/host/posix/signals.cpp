@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "core/base/error.hpp"
-#include "core/host/posix/handle.hpp"
+#include "core/host/handle.hpp"
 
 namespace locald::host {
 

@@ -13,7 +13,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
-#include "core/host/posix/handle.hpp"
+#include "core/host/handle.hpp"
 
 namespace locald::host {
 

@@ -9,7 +9,7 @@
 #include <cstdlib>
 
 #include "core/base/error.hpp"
-#include "core/host/posix/handle.hpp"
+#include "core/host/handle.hpp"
 
 namespace locald::host {
 

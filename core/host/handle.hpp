@@ -7,7 +7,7 @@
 
 namespace locald::host {
 
-/// Owns one descriptor inside this folder; what leaves it are plain numbers.
+/// Owns one descriptor. Interfaces of this room take and give plain numbers.
 class Handle {
 public:
     Handle() noexcept = default;

@@ -171,10 +171,12 @@ NamedHosts parse_named_hosts(std::string_view text, const std::string& path) {
     Json json;
     try {
         json = Json::parse(text);
-    } catch (const Json::parse_error& e) {
-        // `[json.exception.parse_error.101] parse error at line 2, column 3: …`
+    } catch (const Json::exception& e) {
+        // `[json.exception.parse_error.101] parse error at line 2, column 3: …`, `[…out_of_range.406] number overflow
+        // …`
         const std::string_view words = e.what();
-        const auto from = words.find("at line");
+        auto from = words.find("at line");
+        if (from == std::string_view::npos && (from = words.find("] ")) != std::string_view::npos) from += 2;
         top.fail(std::string(from == std::string_view::npos ? words : words.substr(from)));
     }
     NamedHosts result;

@@ -169,8 +169,8 @@ static void give(const struct caller* who, int dir, const char* name) {
 // locald/user-<uid> of one hierarchy. It is the caller's last of all, so a subtree that is his is complete.
 static int make_subtree(struct caller* who, const char* mount_point, const char* controller) {
     const int v2 = *controller == 0;
-    const int mount = locald_open_directory(AT_FDCWD, mount_point, 0);
-    if (mount == -ENOENT || mount == -ENOTDIR || locald_rights.mode == locald_refused) return -1;
+    const int mount = locald_rights.mode == locald_refused ? -ENOENT : locald_open_directory(AT_FDCWD, mount_point, 0);
+    if (mount == -ENOENT || mount == -ENOTDIR) return -1;
     struct statfs fs = {0};
     struct statx st;
     int base = mount < 0 ? mount : -EIO, dir = -ENOENT, place = -1;
@@ -233,12 +233,13 @@ int locald_make_subtrees(unsigned uid, unsigned gid, const struct locald_policy*
     struct locald_text text = {name, name + sizeof name};
     locald_add(&text, "user-");
     locald_add_number(&text, uid);
-    struct caller caller = {uid, gid, policy, name, -1};
-    struct caller* const who = &caller;
-    int place = make_subtree(who, "/sys/fs/cgroup", "");
-    if (place < 0) place = make_hybrid_subtrees(who);
-    if (who->turn >= 0) raw_call(SYS_close, who->turn, 0, 0, 0, 0);
-    return place;
+    struct caller who = {uid, gid, policy, name, -1};
+    int place = make_subtree(&who, "/sys/fs/cgroup", "");
+    if (place < 0) place = make_hybrid_subtrees(&who);
+    if (who.turn >= 0) raw_call(SYS_close, who.turn, 0, 0, 0, 0);
+    if (place < 0 || locald_rights.mode != locald_refused) return place;
+    raw_call(SYS_close, place, 0, 0, 0, 0);
+    return -1;
 }
 
 #endif

@@ -322,7 +322,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     NEED(task.ruid == caller && task.euid == caller && task.suid == caller && task.capabilities == 0);
     NEED(task.rgid == callers_group && task.egid == callers_group && task.sgid == callers_group);
     NEED(environment[0] == variable.data() && now.mask == 0x1234 && now.dumpable == 1);
-    for (const auto& [fd, file] : now.open) NEED(fd == locald_rights.user_namespace && !file.writable);
+    for (const auto& [fd, file] : now.open)
+        need(fd == locald_rights.user_namespace && !file.writable, ("open in the end: " + file.path).c_str());
     for (const auto& [path, content] : now.written) {
         if (path.ends_with("/uid_map")) check_map(content, now.files["/etc/subuid"], caller);
         if (path.ends_with("/gid_map")) check_map(content, now.files["/etc/subgid"], callers_group);

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "backends/remote/local_socket.hpp"
@@ -16,6 +17,7 @@
 #include "core/base/log.hpp"
 #include "core/host/child_process.hpp"
 #include "core/host/directories.hpp"
+#include "core/host/handle.hpp"
 #include "core/host/lock.hpp"
 #include "core/host/pipe.hpp"
 #include "core/host/stream.hpp"
@@ -28,8 +30,9 @@ using namespace std::chrono_literals;
 
 constexpr auto idle_most = 5min;
 constexpr auto answer_most = 2s;
-// Where a new holder finds the pipe that it reports on.
+// Where a new holder finds the pipe that it reports on, and the lock that lets one be started at a time.
 constexpr int report_number = 3;
+constexpr int turn_number = 4;
 
 /// Not a name that a container may have: its neighbours are states.
 std::string directory() { return host::runtime_directory() + "/.hosts"; }
@@ -48,6 +51,36 @@ std::string short_name(const std::string& host) {
 
 std::string socket_of(const std::string& host) { return directory() + "/" + short_name(host); }
 
+std::string lock_of(const std::string& socket) { return socket + ".lock"; }
+
+/// The name of a socket that listens. It goes with its holder, unless it is another's by then.
+class OwnName {
+public:
+    explicit OwnName(std::string path) : path_(std::move(path)) { known_ = ::lstat(path_.c_str(), &status_) == 0; }
+    OwnName(const OwnName&) = delete;
+    OwnName& operator=(const OwnName&) = delete;
+    ~OwnName() { remove(); }
+    /// @param in_turn  nobody else can be starting one
+    void remove(bool in_turn = false) noexcept {
+        if (!std::exchange(known_, false)) return;
+        try {
+            // Who has the lock replaces the name himself.
+            std::optional<host::FileLock> turn;
+            if (!in_turn && !(turn = host::FileLock::try_acquire(lock_of(path_)))) return;
+            struct stat now {};
+            if (::lstat(path_.c_str(), &now) == 0 && now.st_ino == status_.st_ino && now.st_dev == status_.st_dev)
+                ::unlink(path_.c_str());
+        } catch (const std::exception& e) {
+            log(LogLevel::debug, "remove " + path_ + ": " + e.what());
+        }
+    }
+
+private:
+    std::string path_;
+    struct stat status_ {};
+    bool known_ = false;
+};
+
 std::shared_ptr<AgentClient> client_of(int socket, const std::string& host) {
     return std::make_shared<AgentClient>(socket, socket, host, protocol::timing_between_hosts());
 }
@@ -64,15 +97,16 @@ std::shared_ptr<AgentClient> try_holder(const std::string& path, const std::stri
     }
 }
 
-/// Starts one and waits until it listens. @throws Error as it says it
-void start_holder(const std::string& host, const std::string& program) {
+/// Starts one and waits until it listens. It keeps `turn` until then, even when this process is killed meanwhile.
+/// @throws Error as it says it
+void start_holder(const std::string& host, const std::string& program, const host::FileLock& turn) {
     const auto report = host::make_pipe();
     host::ChildOptions options;
     options.argv = {program, "host-holder", host};
     options.env = host::current_environment();
     options.cwd = "/";
     options.new_process_group = true;
-    options.handles = {{report[1], report_number}};
+    options.handles = {{report[1], report_number}, {turn.handle(), turn_number}};
     auto child = host::Child::start(options);
     ::close(report[1]);
     std::string said;
@@ -95,9 +129,9 @@ std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const st
     if (auto client = try_holder(path, host)) return client;
     host::ensure_private_directory(host::runtime_directory());
     host::ensure_private_directory(directory());
-    const auto lock = host::FileLock::acquire(path + ".lock");
+    const auto turn = host::FileLock::acquire(lock_of(path));
     if (auto client = try_holder(path, host)) return client;  // somebody else was faster
-    start_holder(host, program);
+    start_holder(host, program, turn);
     if (auto client = try_holder(path, host)) return client;
     throw Error(ErrorKind::lost, "connect to " + host + ": the process that keeps the connection is gone again");
 }
@@ -109,7 +143,7 @@ std::vector<Holder> list_holders() {
         if (!entry.is_socket(error)) continue;
         const auto socket = connect_to(entry.path().string());
         if (!socket) {
-            std::filesystem::remove(entry.path(), error);
+            OwnName(entry.path().string()).remove();  // of one that was killed
             continue;
         }
         try {
@@ -133,9 +167,9 @@ std::vector<Holder> end_holders(const std::string& host) {
     std::vector<Holder> ended;
     for (auto& holder : list_holders()) {
         if (!host.empty() && holder.host != host) continue;
-        const auto socket = connect_to(holder.socket);
-        if (!socket) continue;
-        client_of(*socket, holder.host)->disconnect_holder();
+        const auto client = try_holder(holder.socket, holder.host);
+        if (!client) continue;
+        client->disconnect_holder();
         ended.push_back(std::move(holder));
     }
     return ended;
@@ -143,27 +177,37 @@ std::vector<Holder> end_holders(const std::string& host) {
 
 int hold(const std::string& host, const std::function<AgentLink()>& connect) {
     ::setsid();
-    ::fcntl(report_number, F_SETFD, FD_CLOEXEC);
+    host::Handle told(report_number);
+    host::Handle turn(turn_number);
+    for (const auto& inherited : {&told, &turn}) ::fcntl(inherited->get(), F_SETFD, FD_CLOEXEC);
     std::signal(SIGPIPE, SIG_IGN);
     const auto path = socket_of(host);
+    std::optional<OwnName> name;
+    // Where whoever waited is gone, the next command takes what is here.
+    const auto report = [&](std::string_view text) {
+        try {
+            if (told) host::write_all(told.get(), text);
+        } catch (const Error& e) {
+            log(LogLevel::debug, e.what());
+        }
+        told.reset();
+    };
     try {
         const auto timing = protocol::timing_between_hosts();
         const auto link = connect();
         host::ensure_private_directory(directory());
-        Relay relay(link.handle, listen_at(path), host, timing);
+        const int listener = listen_at(path);
+        name.emplace(path);
+        Relay relay(link.handle, listener, host, timing);
         if (const auto why = relay.wait_for_greeting(timing.greeting))
             throw link.explain ? link.explain(*why) : Error(*why);
-        host::write_all(report_number, "ready");
-        ::close(report_number);
+        report("ready");
+        turn.reset();
         relay.run(idle_most);
-        ::unlink(path.c_str());
         return 0;
     } catch (const Error& e) {
-        ::unlink(path.c_str());
-        try {
-            host::write_all(report_number, protocol::dump(protocol::write_error(e)));
-        } catch (const Error&) {  // it was told "ready", or is gone
-        }
+        if (name) name->remove(static_cast<bool>(turn));
+        report(protocol::dump(protocol::write_error(e)));
         return exit_code_of(e);
     }
 }

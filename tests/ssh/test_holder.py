@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import stat
+import time
 import unittest
 from pathlib import Path
 
@@ -65,6 +66,20 @@ class Holder(ContainerCase):
         os.kill(int(self.locald("host", "ls").text.splitlines()[1].split()[2]), signal.SIGKILL)
         self.assertEqual(self.hello(3).code, 3)
         self.assertEqual(self.logins(), 2)
+
+    def test_a_command_that_is_killed_leaves_the_next_one_a_holder(self):
+        for turn in range(8):
+            process = self.who.start("--quiet", "container", "run", "locald/hello", env=self.env)
+            self.wait_for(lambda: "host-holder" in " ".join(self.own().values()), "holder")
+            time.sleep(turn * 0.02)
+            process.kill()
+            process.communicate()
+            done = self.hello(4)
+            self.assertEqual(done.code, 4, done)
+            self.assertEqual(self.logins(), turn + 1)
+            self.assertEqual(len(self.locald("host", "ls").text.splitlines()), 2)
+            self.assertEqual(self.locald("host", "disconnect").code, 0)
+            self.wait_for(lambda: "host-holder" not in " ".join(self.own().values()), "end of the holder")
 
     def test_a_command_hears_that_its_connection_was_ended(self):
         process = self.who.start("--quiet", "container", "run", "--rootfs", self.rootfs(), "/bin/busybox", "sleep", "60", env=self.env)

@@ -139,18 +139,23 @@ class Faults(ContainerCase):
     def one(self, step, deed, victim, number, holder):
         """One run with one fault at one step. @return its code"""
         name = next_name()
-        victims = []
+        victims, signalling, over = [], threading.Lock(), threading.Event()
 
         def every(passed, upstream_port):
             if passed == step and number:
-                victims.extend(self.session(upstream_port, agent=victim == "agent"))
-                for pid in victims:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, number)
+                with signalling:
+                    if over.is_set():
+                        return  # nobody would let go on what is stopped now
+                    victims.extend(self.session(upstream_port, agent=victim == "agent"))
+                    self.signal(victims, number)
 
         proxy = self.proxy(step, deed, every)
         try:
-            code, out, err = self.run_by(proxy, name, holder)
+            try:
+                code, out, err = self.run_by(proxy, name, holder)
+            finally:
+                with signalling:
+                    over.set()
             where = f"{deed or victim} {number or ''} at step {step}: {code} {out!r} {err!r}"
             self.assertIn(code, (7, 125), where)
             if code == 7:

@@ -74,6 +74,9 @@ NamedHost read_host(const Json& json, const Place& place) {
             host.known_hosts = text_at(value, at);
         } else if (name == "hostKey") {
             host.host_key = text_at(value, at);
+        } else if (name == "sshAgent") {
+            if (!value.is_boolean()) at.fail("expected true or false, not " + std::string(value.type_name()));
+            host.agent = value.get<bool>();
         } else if (name == "shared") {
             host.shared = read_shared(value, at);
         } else {
@@ -112,6 +115,7 @@ std::string NamedHost::address() const {
     if (!identity.empty()) address.identity = identity;
     if (!known_hosts.empty()) address.known_hosts = known_hosts;
     if (!host_key.empty()) address.host_key = host_key;
+    address.agent = address.agent || agent;
     return address.text();
 }
 
@@ -176,7 +180,10 @@ NamedHosts parse_named_hosts(std::string_view text, const std::string& path) {
         // …`
         const std::string_view words = e.what();
         auto from = words.find("at line");
-        if (from == std::string_view::npos && (from = words.find("] ")) != std::string_view::npos) from += 2;
+        if (from == std::string_view::npos) {
+            const auto bracket = words.find("] ");
+            if (bracket != std::string_view::npos) from = bracket + 2;
+        }
         top.fail(std::string(from == std::string_view::npos ? words : words.substr(from)));
     }
     NamedHosts result;
@@ -214,6 +221,7 @@ std::string write_named_hosts(const NamedHosts& hosts) {
         if (!host.identity.empty()) one["identity"] = host.identity;
         if (!host.known_hosts.empty()) one["knownHosts"] = host.known_hosts;
         if (!host.host_key.empty()) one["hostKey"] = host.host_key;
+        if (host.agent) one["sshAgent"] = true;
         for (const auto& tree : host.shared) one["shared"].push_back(to_string(tree));
         json["hosts"][name] = std::move(one);
     }

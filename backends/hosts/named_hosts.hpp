@@ -14,6 +14,7 @@ namespace locald::backends {
 struct NamedHost {
     std::string url;  ///< `ssh://…` without what stands below
     std::string identity, known_hosts, host_key;
+    bool agent = false;  ///< SshAddress::agent
     std::vector<runtime::SharedTree> shared;
     /// As parse_ssh_address takes it.
     std::string address() const;

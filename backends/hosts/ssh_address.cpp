@@ -56,6 +56,7 @@ struct Word {
 };
 constexpr std::array words{Word{"identity", &SshAddress::identity}, Word{"known-hosts", &SshAddress::known_hosts},
                            Word{"host-key", &SshAddress::host_key}};
+constexpr std::string_view agent_word = "agent";
 
 template <class Fail>
 void take_word(SshAddress& address, std::string_view text, const Fail& fail) {
@@ -67,7 +68,12 @@ void take_word(SshAddress& address, std::string_view text, const Fail& fail) {
         address.*word.value = *value;
         return;
     }
-    throw fail(json_quote(text) + " behind the question mark is none of identity, known-hosts and host-key");
+    if (text.substr(0, equals) == agent_word) {
+        if (value != "yes" && value != "no") throw fail("agent is neither yes nor no");
+        address.agent = value == "yes";
+        return;
+    }
+    throw fail(json_quote(text) + " behind the question mark is none of identity, known-hosts, host-key and agent");
 }
 
 }  // namespace
@@ -96,6 +102,7 @@ std::string SshAddress::text() const {
         text += before + std::string(word.name) + "=" + percent_encoded(this->*word.value);
         before = '&';
     }
+    if (agent) text += before + std::string(agent_word) + "=yes";
     return text;
 }
 

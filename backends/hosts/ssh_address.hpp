@@ -14,6 +14,7 @@ struct SshAddress {
     std::string identity;     ///< a private key; else those of ssh_config
     std::string known_hosts;  ///< a file; else the user's and the system's
     std::string host_key;     ///< `[TYPE ]SHA256:…`, which alone counts then
+    bool agent = false;       ///< ssh-agent may be asked for keys, with `identity` for that one alone
     /// `user@host:port` without what is not known.
     std::string str() const;
     /// All of it, as parse_ssh_address takes it.

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "backends/ssh/bootstrap.hpp"
@@ -41,7 +42,7 @@ std::optional<std::string> read_if_there(const std::string& path) {
     return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-/// ssh_config(5), "TOKENS", as far as they stand in HostName and IdentityFile.
+/// ssh_config(5), "TOKENS", as far as they stand in HostName, IdentityFile and IdentityAgent.
 std::string with_tokens(const std::string& text, const Me& me, const std::string& host, const std::string& user) {
     std::string result;
     std::size_t at = 0;
@@ -77,7 +78,17 @@ std::string with_tokens(const std::string& text, const Me& me, const std::string
     return result;
 }
 
-SshRoute find_route(const SshAddress& address, std::size_t depth) {
+/// ssh_config(5), IdentityAgent, as Login has it; nothing where it says `none`.
+std::optional<std::string> agent_of(const std::string& text, const Me& me, const std::string& host,
+                                    const std::string& user) {
+    if (text == "none") return std::nullopt;
+    if (text.empty() || text == "SSH_AUTH_SOCK") return "$SSH_AUTH_SOCK";
+    if (text.starts_with("${") && text.ends_with('}')) return "$" + text.substr(2, text.size() - 3);
+    return text.starts_with('$') ? text : with_tokens(text, me, host, user);
+}
+
+/// @param asks_agent  a host behind this one is to be logged in to by ssh-agent
+SshRoute find_route(const SshAddress& address, std::size_t depth, bool asks_agent) {
     const Me me = who_am_i();
     SshHostConfig config;
     for (const auto& path : {me.home + "/.ssh/config", std::string("/etc/ssh/ssh_config")}) {
@@ -101,13 +112,23 @@ SshRoute find_route(const SshAddress& address, std::size_t depth) {
         }
     }
     if (!address.identity.empty()) route.identity_files = {address.identity};
+    route.agent_keys_of_files = !address.identity.empty();
+    if (address.agent || asks_agent) {
+        const auto agent = agent_of(config.identity_agent, me, route.host, route.user);
+        if (!agent && address.agent) {
+            throw Error(ErrorKind::invalid, "find the way to " + address.host +
+                                                ": ssh-agent is to be asked, and ssh_config says IdentityAgent none")
+                .with_remedy("take that away for this host, or leave --ssh-agent or agent=yes away");
+        }
+        route.agent = agent.value_or("");
+    }
     if (config.proxy_jump.empty() || config.proxy_jump == "none") return route;
     if (depth >= jumps_most) {
         throw Error(ErrorKind::invalid, "find the way to " + address.host + ": more than 8 jumps")
             .with_remedy("look for hosts in ~/.ssh/config whose ProxyJump lead in a circle");
     }
     for (const auto part : split(config.proxy_jump, ',')) {
-        auto jump = find_route(parse_ssh_address(trim(part)), depth + 1);
+        auto jump = find_route(parse_ssh_address(trim(part)), depth + 1, address.agent || asks_agent);
         for (auto& before : std::exchange(jump.jumps, {})) route.jumps.push_back(std::move(before));
         route.jumps.push_back(std::move(jump));
     }
@@ -134,7 +155,8 @@ std::shared_ptr<SshSession> open_one(const SshRoute& route, std::shared_ptr<SshS
     Login login;
     login.user = route.user;
     login.identity_files = route.identity_files;
-    login.use_agent = route.use_agent;
+    login.agent = route.agent;
+    login.agent_keys_of_files = route.agent_keys_of_files;
     if (const auto space = route.host_key.find(' '); space != std::string::npos) {
         login.host_key_types = {route.host_key.substr(0, space)};
     } else if (route.host_key.empty()) {
@@ -150,7 +172,7 @@ std::shared_ptr<SshSession> open_one(const SshRoute& route, std::shared_ptr<SshS
 
 }  // namespace
 
-SshRoute find_route(const SshAddress& address) { return find_route(address, 0); }
+SshRoute find_route(const SshAddress& address) { return find_route(address, 0, false); }
 
 namespace {
 

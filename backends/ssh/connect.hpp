@@ -19,10 +19,11 @@ struct SshRoute {
     unsigned port = 22;
     std::vector<std::string> identity_files;
     std::vector<std::string> known_hosts;
-    std::string known_as;         ///< its name in known_hosts
-    std::string host_key;         ///< `[TYPE ]SHA256:…`: this key, whatever known_hosts says
-    bool use_agent = false;       ///< ssh-agent
-    std::vector<SshRoute> jumps;  ///< from here on, the first first
+    std::string known_as;              ///< its name in known_hosts
+    std::string host_key;              ///< `[TYPE ]SHA256:…`: this key, whatever known_hosts says
+    std::string agent;                 ///< as Login has it
+    bool agent_keys_of_files = false;  ///< as Login has it
+    std::vector<SshRoute> jumps;       ///< from here on, the first first
 };
 
 /// Reads ~/.ssh/config and /etc/ssh/ssh_config. @throws Error

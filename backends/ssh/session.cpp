@@ -13,7 +13,8 @@
 #include "backends/hosts/fingerprint.hpp"
 #include "backends/ssh/engine.hpp"
 #include "backends/ssh/library.hpp"
-#include "backends/ssh/tcp.hpp"
+#include "backends/ssh/log_in.hpp"
+#include "backends/ssh/opening.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -39,71 +40,6 @@ std::string type_of(int number) {
     }
     return "unknown";
 }
-
-/// One step after the other, without blocking for longer than there is time.
-class Opening {
-public:
-    Opening(LIBSSH2_SESSION* session, int socket, const std::string& name, std::chrono::milliseconds most)
-        : session_(session), socket_(socket), name_(name), begin_(Clock::now()), end_(begin_ + most) {}
-
-    /// Repeats `call` until it says something else than "not yet".
-    template <class Call>
-    auto until_done(const char* stage, Call&& call) {
-        for (;;) {
-            const auto result = call();
-            if (!is_again(result)) return result;
-            wait(stage);
-        }
-    }
-
-    /// The first words of any server, before which nothing is known of it.
-    bool has_banner() const noexcept {
-        const char* banner = libssh2_session_banner_get(session_);
-        return banner != nullptr && std::string_view(banner).starts_with("SSH-");
-    }
-    /// Whether the server is gone, which libssh2 tells as the failure of what it was at.
-    bool hung_up() const noexcept { return has_hung_up(socket_); }
-
-    [[noreturn]] void fail(ErrorKind kind, const std::string& stage, const std::string& why) const {
-        throw Error(kind, "connect to " + name_ + ": " + stage + ": " + why);
-    }
-
-    std::string last_words() const {
-        char* words = nullptr;
-        int size = 0;
-        libssh2_session_last_error(session_, &words, &size, 0);
-        return size > 0 ? std::string(words, static_cast<std::size_t>(size)) : std::string("no reason given");
-    }
-
-private:
-    static bool is_again(int result) { return result == LIBSSH2_ERROR_EAGAIN; }
-    bool is_again(const char* result) const {
-        return result == nullptr && libssh2_session_last_errno(session_) == LIBSSH2_ERROR_EAGAIN;
-    }
-
-    void wait(const char* stage) const {
-        // What only accepts connections is found out sooner than a slow server.
-        const bool greeted = has_banner();
-        const auto end = greeted ? end_ : begin_ + (end_ - begin_) / 2;
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-        if (left <= 0ms && !greeted) {
-            throw Error(ErrorKind::unavailable,
-                        "connect to " + name_ + ": greeting: something takes connections there and says nothing")
-                .with_remedy("is it an SSH server that listens on that port, and has it room for one more?");
-        }
-        if (left <= 0ms) fail(ErrorKind::unavailable, stage, "no answer in time");
-        const int blocked = libssh2_session_block_directions(session_);
-        pollfd entry{socket_, 0, 0};
-        if ((blocked & LIBSSH2_SESSION_BLOCK_INBOUND) != 0) entry.events |= POLLIN;
-        if ((blocked & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0) entry.events |= POLLOUT;
-        ::poll(&entry, 1, static_cast<int>(left.count()));
-    }
-
-    LIBSSH2_SESSION* session_;
-    int socket_;
-    const std::string& name_;
-    Clock::time_point begin_, end_;
-};
 
 void agree(LIBSSH2_SESSION* session, const Login& login) {
     for (const int direction : {LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC}) {
@@ -156,69 +92,6 @@ HostKey host_key(LIBSSH2_SESSION* session) {
     key.type = type_of(type);
     key.fingerprint = fingerprint_of(key.blob);
     return key;
-}
-
-bool try_agent(LIBSSH2_SESSION* session, Opening& opening, const std::string& user) {
-    LIBSSH2_AGENT* agent = libssh2_agent_init(session);
-    if (agent == nullptr) return false;
-    bool in = false;
-    if (libssh2_agent_connect(agent) == 0 && libssh2_agent_list_identities(agent) == 0) {
-        libssh2_agent_publickey* key = nullptr;
-        libssh2_agent_publickey* before = nullptr;
-        while (!in && libssh2_agent_get_identity(agent, &key, before) == 0) {
-            in = opening.until_done("authentication",
-                                    [&] { return libssh2_agent_userauth(agent, user.c_str(), key); }) == 0;
-            before = key;
-        }
-    }
-    libssh2_agent_disconnect(agent);
-    libssh2_agent_free(agent);
-    return in;
-}
-
-void log_in(LIBSSH2_SESSION* session, Opening& opening, const Login& login) {
-    const char* methods = opening.until_done("authentication", [&] {
-        return static_cast<const char*>(
-            libssh2_userauth_list(session, login.user.c_str(), static_cast<unsigned>(login.user.size())));
-    });
-    if (methods == nullptr && libssh2_userauth_authenticated(session) != 0) return;
-    const std::string offered = methods != nullptr ? methods : "";
-    std::string tried, rsa;
-    bool refused = false, unanswered = false;
-    for (const auto& file : login.identity_files) {
-        if (::access(file.c_str(), R_OK) != 0) continue;
-        const int result = opening.until_done("authentication", [&] {
-            return libssh2_userauth_publickey_fromfile_ex(
-                session, login.user.c_str(), static_cast<unsigned>(login.user.size()), nullptr, file.c_str(), nullptr);
-        });
-        if (result == 0) return;
-        refused |= result == LIBSSH2_ERROR_AUTHENTICATION_FAILED;
-        const auto words = opening.last_words();
-        unanswered |= words.starts_with("Waiting for");  // so it says that the connection ended
-        if (!tried.empty()) tried += ", ";
-        tried.append(file).append(" (").append(words).append(")");
-        if (rsa.empty() && !ssh_library_has_sha2_rsa() && is_rsa_key(file)) rsa = file;
-    }
-    if (login.use_agent && try_agent(session, opening, login.user)) return;
-    // It did not refuse us where it said nothing about a key. After too many keys it hangs up.
-    if (!refused && (unanswered || opening.hung_up())) {
-        opening.fail(ErrorKind::unavailable, "authentication", "the server hung up");
-    }
-    if (login.use_agent) tried += std::string(tried.empty() ? "" : ", ") + "the keys of ssh-agent";
-    try {
-        opening.fail(ErrorKind::denied, "authentication as " + login.user,
-                     tried.empty() ? "there is no key to try" : "the server refused " + tried);
-    } catch (Error& e) {
-        throw e.with_remedy(
-            "the server takes: " + (offered.empty() ? std::string("nothing") : offered) +
-            "; name a key without a passphrase by IdentityFile in ~/.ssh/config, and put its public half "
-            "into the other side's ~/.ssh/authorized_keys" +
-            (rsa.empty()
-                 ? ""
-                 : "; " + rsa + " is an RSA key, with which " + ssh_library() +
-                       " signs by SHA-1 alone, and servers "
-                       "refuse that: make one of ed25519 (`ssh-keygen -t ed25519`), or use locald with libssh2 1.11"));
-    }
 }
 
 }  // namespace

@@ -22,9 +22,10 @@ struct HostKey {
 /// Who logs in and how.
 struct Login {
     std::string user;
-    std::vector<std::string>
-        identity_files;      ///< private keys, tried in this order; those that are not there are skipped
-    bool use_agent = false;  ///< ssh-agent after them
+    /// Private keys, tried in this order; those that are not there are skipped.
+    std::vector<std::string> identity_files;
+    std::string agent;  ///< ssh-agent before them, by its socket's path or `$NAME` of a variable; empty: not at all
+    bool agent_keys_of_files = false;  ///< of its keys those alone whose public half is an identity file, or beside one
     /// Key types to ask the server for, best first; empty: whatever both know.
     std::vector<std::string> host_key_types;
     /// Decides about the server. @throws Error when it is not the right one

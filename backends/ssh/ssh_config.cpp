@@ -104,6 +104,8 @@ void read_ssh_config(std::string_view text, const std::string& path, const std::
             if (config.port == 0) config.port = parse_ssh_port(value(), where);
         } else if (is("IdentityFile")) {
             config.identity_files.push_back(value());
+        } else if (is("IdentityAgent")) {
+            if (config.identity_agent.empty()) config.identity_agent = value();
         } else if (is("ProxyJump")) {
             if (config.proxy_jump.empty()) config.proxy_jump = value();
         }

@@ -25,7 +25,9 @@ std::string readable_file(const char* flag, const std::string& path) {
 class HostAdd final : public CommandBody {
 public:
     void add_flags(FlagSet& flags) override {
-        flags.text("--identity", "FILE", identity_, "Log in by this private key alone");
+        flags.text("--identity", "FILE", identity_,
+                   "Log in by this private key alone; with --ssh-agent its .pub will do");
+        flags.flag("--ssh-agent", agent_, "Ask ssh-agent for keys when logging in there; else nobody asks it");
         flags.text("--known-hosts", "FILE", known_hosts_, "Look for the server's key in this file alone");
         flags.text("--host-key", "KEY", host_key_,
                    "The server has this key: SHA256:... as ssh-keygen -l prints it, or the line of its .pub file");
@@ -79,6 +81,8 @@ private:
         host.identity = identity_.empty() ? address.identity : readable_file("--identity", identity_);
         host.known_hosts = known_hosts_.empty() ? address.known_hosts : readable_file("--known-hosts", known_hosts_);
         host.host_key = host_key_.empty() ? address.host_key : backends::parse_host_key(host_key_);
+        host.agent = agent_ || address.agent;
+        address.agent = false;
         address.identity = address.known_hosts = address.host_key = "";
         host.url = address.text();
         for (const auto& tree : map_) host.shared.push_back(backends::parse_shared_tree(tree));
@@ -89,7 +93,7 @@ private:
 
     std::string identity_, known_hosts_, host_key_;
     std::vector<std::string> map_;
-    bool pin_ = false, use_ = false, replace_ = false;
+    bool agent_ = false, pin_ = false, use_ = false, replace_ = false;
 };
 
 }  // namespace

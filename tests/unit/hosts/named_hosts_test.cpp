@@ -63,6 +63,7 @@ TEST(NamedHosts, ComeBackAsTheyWereWritten) {
     box.shared = {parse_shared_tree("/home/me=/mnt/me:ro")};
     hosts.hosts["b2"] = host_at("ssh://b2");
     hosts.hosts["b2"].known_hosts = "/known";
+    hosts.hosts["b2"].agent = true;
     hosts.in_use = "b2";
     const auto back = parse_named_hosts(write_named_hosts(hosts), "f");
     EXPECT_EQ(write_named_hosts(back), write_named_hosts(hosts));
@@ -72,6 +73,7 @@ TEST(NamedHosts, ComeBackAsTheyWereWritten) {
     EXPECT_TRUE(back.shared_with("b2").empty() && back.shared_with("ssh://me@box:2222").empty());
     EXPECT_EQ(back.address_of("box"),
               std::string("ssh://me@box:2222?identity=/k&host-key=ssh-ed25519%20") + "SHA256:" + std::string(43, 'A'));
+    EXPECT_EQ(back.address_of("b2"), "ssh://b2?known-hosts=/known&agent=yes");
     EXPECT_EQ(back.name_of(back.address_of("b2")), "b2");
 }
 
@@ -100,6 +102,8 @@ TEST(NamedHosts, SayWhatIsWrongAndWhere) {
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{"a":{"url":"ssh://h","new":1}}})"),
                 HasSubstr("hosts.a.new: this version"));
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{"a":{"url":"ssh://h","hostKey":"x"}}})"), HasSubstr("SHA256"));
+    EXPECT_THAT(error_of(R"({"version":1,"hosts":{"a":{"url":"ssh://h","sshAgent":"yes"}}})"),
+                HasSubstr("hosts.a.sshAgent: expected true or false, not string"));
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{"a":{"url":"ssh://h","shared":["/a=/b","x"]}}})"),
                 AllOf(HasSubstr("hosts.a.shared[1]"), HasSubstr("there is no =")));
     EXPECT_THAT(error_of(R"({"version":1,"hosts":{"local":{"url":"ssh://h"}}})"),

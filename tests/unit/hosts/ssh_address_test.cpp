@@ -64,6 +64,17 @@ TEST(SshAddressText, CarriesAllOfIt) {
     EXPECT_EQ(back.text(), text);
 }
 
+TEST(SshAddressText, AsksAnAgentOnlyWhenItSaysSo) {
+    EXPECT_FALSE(parse_ssh_address("ssh://h").agent);
+    EXPECT_FALSE(parse_ssh_address("ssh://h?agent=no").agent);
+    EXPECT_EQ(parse_ssh_address("ssh://h?agent=no").text(), "ssh://h");
+    EXPECT_TRUE(parse_ssh_address("ssh://h?agent=yes&identity=/k").agent);
+    EXPECT_EQ(parse_ssh_address("ssh://h?agent=yes&identity=/k").text(), "ssh://h?identity=/k&agent=yes");
+    for (const char* bad : {"ssh://h?agent", "ssh://h?agent=", "ssh://h?agent=1", "ssh://h?agent=%"}) {
+        EXPECT_THAT(error_of(bad), HasSubstr("agent is neither yes nor no")) << bad;
+    }
+}
+
 TEST(SshAddressText, IsTheUrlAloneWhereNothingElseIsSaid) {
     EXPECT_EQ(parse_ssh_address("me@h").text(), "ssh://me@h");
     EXPECT_EQ(parse_ssh_address("ssh://me@h:22/").text(), "ssh://me@h:22");

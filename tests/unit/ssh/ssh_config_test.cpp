@@ -61,6 +61,13 @@ TEST(SshConfig, PatternsAndTheirNegation) {
     EXPECT_FALSE(matches_pattern(std::string(4000, 'a'), "*a*a*a*a*a*a*b"));
 }
 
+TEST(SshConfig, HasTheAgentOfTheHost) {
+    const std::string_view text = "Host a\n IdentityAgent none\nHost *\n identityagent ~/.ssh/agent.sock\n";
+    EXPECT_EQ(config_of("a", text).identity_agent, "none");
+    EXPECT_EQ(config_of("b", text).identity_agent, "~/.ssh/agent.sock");
+    EXPECT_EQ(config_of("b", "").identity_agent, "");
+}
+
 TEST(SshConfig, LinesBeforeAnyHostAreForAll) { EXPECT_EQ(config_of("x", "user me\nHost y\nUser you\n").user, "me"); }
 
 TEST(SshConfig, ErrorsNameTheLine) {

@@ -93,7 +93,7 @@ TEST(NamedHosts, TakeAWordForANameAndAllElseForAnAddress) {
 TEST(NamedHosts, SayWhatIsWrongAndWhere) {
     EXPECT_THAT(error_of("{\n  \"version\": 1,\n  oops"),
                 AllOf(HasSubstr("/x/hosts.json"), HasSubstr("line 3"), HasSubstr("mend")));
-    EXPECT_THAT(error_of("1e400"), AllOf(HasSubstr("/x/hosts.json: number overflow"), HasSubstr("mend")));
+    EXPECT_THAT(error_of("1e400"), AllOf(HasSubstr("/x/hosts.json: the whole: number overflow"), HasSubstr("mend")));
     EXPECT_THAT(error_of("[]"), HasSubstr("expected an object"));
     EXPECT_THAT(error_of("{}"), HasSubstr("version: it is missing"));
     EXPECT_THAT(error_of(R"({"version":2})"), HasSubstr("version: expected 1, not 2"));

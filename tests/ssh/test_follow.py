@@ -22,6 +22,7 @@ class Follow(ContainerCase):
     def setUp(self):
         super().setUp()
         self.others = set(descendants(with_way=True))
+        self.cutter = None
         self.server = Server(self.who.home / "sshd")
         self.addCleanup(self.server.remove)
         self.who.enter(self.server, LOCALD_LEASE=3)
@@ -39,12 +40,14 @@ class Follow(ContainerCase):
             (self.rootfs / "bin" / name).symlink_to("busybox")
         self.addCleanup(shutil.rmtree, self.rootfs)
 
+    def agents(self, *also):
+        return [pid for pid, line in descendants(with_way=True).items()
+                if any(word in line for word in ("agent --stdio", *also)) and pid not in self.others]
+
     def end_ways(self):
         self.who.locald("host", "disconnect", env=self.env)
         shutil.rmtree(self.who.runtime / "locald/.hosts", ignore_errors=True)
-        self.wait_for(lambda: not [pid for pid, line in descendants(with_way=True).items()
-                                   if ("agent --stdio" in line or "host-holder" in line) and pid not in self.others],
-                      "end of the agents", 30)
+        self.wait_for(lambda: not self.agents("host-holder"), "end of the agents", 30)
 
     def here(self, *words):
         """By no way at all: it is this host."""
@@ -59,15 +62,21 @@ class Follow(ContainerCase):
 
     def cut_now_and_then(self, process, every=0.7):
         def work():
-            time.sleep(1.3)  # the first way is made by then: one that fails at once is an error
+            # The first way is made by then: one that fails at once is an error.
+            while process.poll() is None and not set(self.agents()) - self.earlier_agents:
+                time.sleep(0.1)
+            time.sleep(1)
             while process.poll() is None:
                 time.sleep(every)
                 self.proxy.cut_all()
-        thread = threading.Thread(target=work)
-        thread.start()
-        self.addCleanup(thread.join)
+        self.cutter = threading.Thread(target=work)
+        self.cutter.start()
+        self.addCleanup(self.cutter.join)
 
     def follow(self, *words, **env):
+        if self.cutter:
+            self.cutter.join()  # its last cut is not for us
+        self.earlier_agents = set(self.agents())
         return self.who.start("container", *words, env={**self.env, **env})
 
     @staticmethod

@@ -107,7 +107,7 @@ std::string SshAddress::text() const {
 }
 
 SshAddress parse_ssh_address(std::string_view text) {
-    const std::string where = "host " + json_quote(text.substr(0, 128));
+    const std::string where = "host " + json_quote(without_query(text.substr(0, 128)));
     const auto fail = [&](const std::string& why) -> Error {
         return Error(ErrorKind::invalid, where + ": " + why)
             .with_remedy("write ssh://USER@HOST or ssh://USER@HOST:PORT");

@@ -15,6 +15,7 @@
 #include "backends/remote/local_socket.hpp"
 #include "backends/remote/relay.hpp"
 #include "core/base/log.hpp"
+#include "core/base/text.hpp"
 #include "core/host/child_process.hpp"
 #include "core/host/directories.hpp"
 #include "core/host/handle.hpp"
@@ -82,7 +83,7 @@ private:
 };
 
 std::shared_ptr<AgentClient> client_of(int socket, const std::string& host) {
-    return std::make_shared<AgentClient>(socket, socket, host, protocol::timing_between_hosts());
+    return std::make_shared<AgentClient>(socket, socket, without_query(host), protocol::timing_between_hosts());
 }
 
 /// Nothing where nobody listens, or somebody who is just ending.
@@ -118,7 +119,8 @@ void start_holder(const std::string& host, const std::string& program, const hos
     }
     const auto status = child.wait();
     if (!said.empty()) throw protocol::read_error(protocol::parse(said));
-    throw Error(ErrorKind::lost, "connect to " + host + ": the process that keeps the connection ended with " +
+    throw Error(ErrorKind::lost, "connect to " + without_query(host) +
+                                     ": the process that keeps the connection ended with " +
                                      std::to_string(status.exit_code()) + " before it was ready");
 }
 
@@ -133,7 +135,8 @@ std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const st
     if (auto client = try_holder(path, host)) return client;  // somebody else was faster
     start_holder(host, program, turn);
     if (auto client = try_holder(path, host)) return client;
-    throw Error(ErrorKind::lost, "connect to " + host + ": the process that keeps the connection is gone again");
+    throw Error(ErrorKind::lost,
+                "connect to " + without_query(host) + ": the process that keeps the connection is gone again");
 }
 
 std::vector<Holder> list_holders() {

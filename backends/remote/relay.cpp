@@ -13,6 +13,7 @@
 #include "backends/protocol/values.hpp"
 #include "backends/remote/bad_agent.hpp"
 #include "backends/remote/local_socket.hpp"
+#include "core/base/text.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -43,7 +44,7 @@ void append(std::string& out, std::uint32_t stream, const Json& message) {
 }  // namespace
 
 Relay::Relay(int agent, int listener, std::string host, const protocol::LinkTiming& timing)
-    : agent_(agent), listener_(listener), host_(std::move(host)), timing_(timing) {
+    : agent_(agent), listener_(listener), host_(std::move(host)), name_(without_query(host_)), timing_(timing) {
     host::set_non_blocking(agent_);
     host::set_non_blocking(listener_);
 }
@@ -70,7 +71,7 @@ bool Relay::flush(int handle, std::string& outgoing) {
 std::optional<Error> Relay::wait_for_greeting(std::chrono::milliseconds most) {
     const auto end = Clock::now() + most;
     while (greeting_.empty() && !ends_) {
-        if (Clock::now() >= end) return Error(ErrorKind::unavailable, host_ + ": the agent said nothing");
+        if (Clock::now() >= end) return Error(ErrorKind::unavailable, name_ + ": the agent said nothing");
         step(most);
     }
     return lost_;
@@ -106,7 +107,7 @@ bool Relay::step(std::chrono::milliseconds idle) {
     }
     if (now - heard_ >= timing_.silence) {
         lose(Error(ErrorKind::lost,
-                   host_ + ": the other side said nothing for " + std::to_string(timing_.silence / 1s) + " seconds"));
+                   name_ + ": the other side said nothing for " + std::to_string(timing_.silence / 1s) + " seconds"));
     }
     // What it still says is read first: a closed link is seen there.
     flush(agent_, to_agent_);
@@ -168,7 +169,7 @@ void Relay::take_own(Client& client, const Frame& frame) {
         append(client.outgoing, 0, Json{{"status", {{"host", host_}, {"clients", busy}, {"pid", ::getpid()}}}});
     }
     if (message.contains("disconnect")) {
-        lose(Error(ErrorKind::lost, host_ + ": `locald host disconnect` ended the connection"));
+        lose(Error(ErrorKind::lost, name_ + ": `locald host disconnect` ended the connection"));
     }
 }
 
@@ -183,7 +184,7 @@ void Relay::read_agent() {
     const auto got = ::read(agent_, bytes.data(), bytes.size());
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
-        lose(Error(ErrorKind::lost, host_ + ": the connection was closed by the other side"));
+        lose(Error(ErrorKind::lost, name_ + ": the connection was closed by the other side"));
         return;
     }
     heard_ = Clock::now();
@@ -195,7 +196,7 @@ void Relay::read_agent() {
             take_from_agent(*frame);
         }
     } catch (const Error& e) {
-        lose(explain_link_end(e, host_));
+        lose(explain_link_end(e, name_));
     }
 }
 

@@ -61,7 +61,8 @@ private:
     static bool flush(int handle, std::string& outgoing);
 
     int agent_, listener_;
-    const std::string host_;
+    const std::string host_;  ///< what a client must ask for
+    const std::string name_;  ///< for error texts
     const protocol::LinkTiming timing_;
     protocol::FrameReader from_agent_;
     std::string to_agent_, greeting_;

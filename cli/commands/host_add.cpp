@@ -52,7 +52,8 @@ public:
         auto host = taken_host(operands.at(1));
         if (pin_) {
             host.host_key = runtime::ask_host_key(host.address());
-            note("the key of " + operands.at(1) + " is " + printable(host.host_key) + "; it is believed from now on");
+            note("the key of " + without_query(operands.at(1)) + " is " + printable(host.host_key) +
+                 "; it is believed from now on");
         }
         backends::change_named_hosts(backends::named_hosts_path(), [&](backends::NamedHosts& hosts) {
             if (!replace_ && hosts.hosts.contains(name)) {
@@ -74,7 +75,8 @@ private:
         }
         auto address = backends::parse_ssh_address(url);
         if (!url.starts_with("ssh://")) {
-            throw Error(ErrorKind::invalid, "host " + json_quote(url) + ": it does not begin with ssh://")
+            throw Error(ErrorKind::invalid,
+                        "host " + json_quote(without_query(url)) + ": it does not begin with ssh://")
                 .with_remedy("write ssh://" + address.str());
         }
         backends::NamedHost host;

@@ -3,6 +3,7 @@
 #include "cli/commands/commands.hpp"
 #include "cli/output.hpp"
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 
 namespace locald::cli {
 
@@ -17,9 +18,10 @@ public:
             throw Error(ErrorKind::invalid, "disconnect from local: no connection leads to this host");
         }
         const auto ended = backends::end_holders(named.address_of(host));
-        for (const auto& holder : ended) print(holder.host.substr(0, holder.host.find('?')) + "\n");
+        for (const auto& holder : ended) print(without_query(holder.host) + "\n");
         if (ended.empty() && !host.empty()) {
-            throw Error(ErrorKind::not_found, "disconnect from " + host + ": no connection to it is kept")
+            throw Error(ErrorKind::not_found,
+                        "disconnect from " + without_query(host) + ": no connection to it is kept")
                 .with_remedy("`locald host ls` shows those that are");
         }
         return 0;

@@ -5,13 +5,14 @@
 #include "backends/remote/holder.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/output.hpp"
+#include "core/base/text.hpp"
 
 namespace locald::cli {
 
 namespace {
 
 /// The host as the user wrote it, without what is kept beside it.
-std::string shown(const std::string& address) { return printable(address.substr(0, address.find('?'))); }
+std::string shown(const std::string& address) { return printable(without_query(address)); }
 
 class HostLs final : public CommandBody {
 public:

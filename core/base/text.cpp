@@ -112,6 +112,8 @@ std::string_view trim(std::string_view text) noexcept {
     return text.substr(first, text.find_last_not_of(blank) - first + 1);
 }
 
+std::string without_query(std::string_view address) { return std::string(address.substr(0, address.find('?'))); }
+
 std::string clean_path(std::string_view path) {
     // Mostly there is nothing to do: a slash in front, no empty part, none that begins with a dot.
     if (path.size() > 1 && path.front() == '/' && path.back() != '/' && path.find("//") == std::string_view::npos &&

@@ -25,6 +25,9 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 /// `text` without blanks, tabs and line ends at both ends.
 std::string_view trim(std::string_view text) noexcept;
 
+/// An address without what stands behind a question mark: where it leads, which is what a reader of an error wants.
+std::string without_query(std::string_view address);
+
 /// `path` by its text alone: one leading slash, no `.`, no empty parts, and `..` taken back (it stops at `/`).
 std::string clean_path(std::string_view path);
 

@@ -27,11 +27,11 @@ std::unique_ptr<ContainerRuntime> choose_backend(const BackendTable& table, cons
     if (!choice.host.empty() && table.remote != nullptr && choice.backend.empty()) return table.remote->make(choice);
     if (!choice.host.empty() && table.remote != nullptr) {
         throw Error(ErrorKind::invalid, "use the backend " + json_quote(choice.backend) + " and the host " +
-                                            json_quote(choice.host) + ": a host has its own backend")
+                                            json_quote(without_query(choice.host)) + ": a host has its own backend")
             .with_remedy("leave out --backend, or --host");
     }
     if (!choice.host.empty()) {
-        refuse(table, "this build has no backend for remote hosts (" + json_quote(choice.host) + ")",
+        refuse(table, "this build has no backend for remote hosts (" + json_quote(without_query(choice.host)) + ")",
                "run the command on that host, without --host");
     }
     if (table.entries.empty()) refuse(table, std::string(table.missing), std::string(table.way_out));

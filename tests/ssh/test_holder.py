@@ -22,7 +22,8 @@ class Holder(ContainerCase):
         self.addCleanup(self.server.remove)
         self.who.enter(self.server)
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")
-        self.env = {"LOCALD_HOST": self.server.url(self.who.name), "XDG_CONFIG_HOME": self.who.home / "no-names"}
+        self.url = self.server.url(self.who.name)
+        self.env = {"LOCALD_HOST": f"{self.url}?identity={self.who.home}/.ssh/id_ed25519", "XDG_CONFIG_HOME": self.who.home / "no-names"}
         self.addCleanup(self.end)
 
     def end(self):
@@ -48,7 +49,9 @@ class Holder(ContainerCase):
         self.assertEqual(self.logins(), 1)
         listed = self.locald("host", "ls").text.splitlines()
         self.assertEqual(len(listed), 2, listed)
-        self.assertIn(self.env["LOCALD_HOST"], listed[1])
+        self.assertIn(self.url + " ", listed[1])
+        done = self.locald("--backend", "linux", "--host", self.env["LOCALD_HOST"], "image", "ls")
+        self.assert_error(done, 125, f'the host "{re.escape(self.url)}":')
 
     def test_many_first_commands_at_once_make_one_connection(self):
         started = [self.who.start("--quiet", "container", "run", "locald/hello", "exit", "5", env=self.env) for _ in range(6)]
@@ -87,7 +90,8 @@ class Holder(ContainerCase):
         self.assertEqual(self.locald("host", "disconnect").code, 0)
         done = self.finish(process)
         self.assertEqual(done.code, 125, done)
-        self.assertIn("host disconnect", done.errors)
+        self.assert_error(done, 125, re.escape(self.url) + ": `locald host disconnect` ended")
+        self.assertNotIn("?", done.errors)  # what is kept beside an address
 
     def test_a_server_that_is_killed_is_a_lost_connection(self):
         process = self.who.start("--quiet", "container", "run", "--rootfs", self.rootfs(), "/bin/busybox", "sleep", "61", env=self.env)
@@ -96,7 +100,8 @@ class Holder(ContainerCase):
             os.kill(pid, signal.SIGKILL)
         done = self.finish(process)
         self.assertEqual(done.code, 125, done)
-        self.assertRegex(done.errors, "closed by the other side|lost")
+        self.assertRegex(done.errors, f"{re.escape(self.url)}: .*(closed by the other side|lost)")
+        self.assertNotIn("?", done.errors)
         self.wait_for(lambda: "/bin/busybox sleep 61 " not in self.own().values(), "end of the container", 20)
 
     def test_why_there_is_no_connection_reaches_the_command(self):

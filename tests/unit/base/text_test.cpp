@@ -51,6 +51,11 @@ TEST(Trim, TakesBlanksAtBothEndsOnly) {
     EXPECT_EQ(trim(""), "");
 }
 
+TEST(WithoutQuery, IsWhatStandsBeforeTheQuestionMark) {
+    EXPECT_EQ(without_query("ssh://me@h:22?identity=/k&agent=yes"), "ssh://me@h:22");
+    EXPECT_EQ(without_query("ssh://me@h"), "ssh://me@h");
+}
+
 TEST(ParseU64, TakesAllOfADecimalNumber) {
     EXPECT_EQ(parse_u64("0"), 0U);
     EXPECT_EQ(parse_u64("007"), 7U);

@@ -5,8 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -26,7 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 // AES alone: chacha20 of 1.11 is read before the server is known (CVE-2026-55200), and 16-byte blocks seldom rekey.
 constexpr const char* ciphers = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr";
-constexpr const char* ciphers_of_110 = "aes128-ctr,aes192-ctr,aes256-ctr";
 
 void begin_library() {
     // Not thread-safe itself.
@@ -41,14 +43,28 @@ std::string type_of(int number) {
     return "unknown";
 }
 
-void agree(LIBSSH2_SESSION* session, const Login& login) {
-    for (const int direction : {LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC}) {
-        // A list with names that this library does not know is cut to those that it does, or refused, by version.
-        if (libssh2_session_method_pref(session, direction, ciphers) != 0) {
-            libssh2_session_method_pref(session, direction, ciphers_of_110);
-        }
+/// Asks for the names of `wish`, best first, that this library knows. It would cut the others out itself, and does so
+/// by copying bytes onto themselves (1.10), or refuses the whole list, by version.
+void prefer(LIBSSH2_SESSION* session, int method, std::string_view wish) {
+    const char** names = nullptr;
+    const int count = libssh2_session_supported_algs(session, method, &names);
+    std::string list;
+    while (count > 0 && !wish.empty()) {
+        const auto name = wish.substr(0, wish.find(','));
+        wish.remove_prefix(std::min(wish.size(), name.size() + 1));
+        if (std::find(names, names + count, name) == names + count) continue;
+        if (!list.empty()) list += ',';
+        list += name;
     }
-    libssh2_session_method_pref(session, LIBSSH2_METHOD_HOSTKEY, host_key_wish(login.host_key_types).c_str());
+    if (names != nullptr) libssh2_free(session, names);
+    if (list.empty() || libssh2_session_method_pref(session, method, list.c_str()) != 0)
+        throw Error(ErrorKind::unavailable, "choose the algorithms of SSH: " + ssh_library() + " has none of ours")
+            .with_remedy("install libssh2 1.10 or later, built with AES");
+}
+
+void agree(LIBSSH2_SESSION* session, const Login& login) {
+    for (const int direction : {LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC}) prefer(session, direction, ciphers);
+    prefer(session, LIBSSH2_METHOD_HOSTKEY, host_key_wish(login.host_key_types));
 }
 
 void shake_hands(LIBSSH2_SESSION* session, int socket, Opening& opening) {
@@ -107,7 +123,11 @@ struct SshSession::Impl {
         engine.reset();
         if (session != nullptr) {
             libssh2_session_disconnect(session, "done");
-            libssh2_session_free(session);
+            // It frees nothing while it still has something to say or to hear.
+            ::shutdown(socket, SHUT_RDWR);
+            constexpr int tries_most = 1000;
+            for (int i = 0; i < tries_most && libssh2_session_free(session) == LIBSSH2_ERROR_EAGAIN; ++i) {
+            }
         }
         if (socket >= 0) ::close(socket);
     }

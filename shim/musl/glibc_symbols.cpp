@@ -18,7 +18,7 @@ extern const char __libc_single_threaded;
 const char __libc_single_threaded = 0;
 
 // libseccomp's listings are compiled with _FORTIFY_SOURCE.
-int __fprintf_chk(std::FILE* file, int /*level*/, const char* format, ...) {
+[[gnu::format(printf, 3, 4)]] int __fprintf_chk(std::FILE* file, int /*level*/, const char* format, ...) {
     std::va_list arguments;
     va_start(arguments, format);
     const int written = std::vfprintf(file, format, arguments);

@@ -103,10 +103,14 @@ public:
     runtime::DetachedStart run_detached(const bundle::Source& source, const bundle::RunOptions& options,
                                         const runtime::DetachOptions& how, const ProgressSink& progress,
                                         const CancelToken& cancel) override {
-        return in_step("run " + shown_source(source), [&] {
+        const auto step = "run " + shown_source(source);
+        try {
             check_published_ports(options.ports);
             return detached_.run(source, options, how, progress, cancel);
-        });
+        } catch (Error& e) {
+            if (!e.message().starts_with(step + ": ")) e.add_context(step);  // the keeper's words have it
+            throw;
+        }
     }
     std::vector<runtime::ContainerInfo> containers() override;
     runtime::ContainerInfo container(const std::string& id) override { return get(id); }

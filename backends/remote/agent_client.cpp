@@ -167,6 +167,20 @@ void AgentClient::close(const AgentStream& stream) {
     link_.forget(stream.number());
 }
 
+Error AgentClient::error_of(const Json& said) const {
+    auto error = protocol::read_error(said);
+    if (!elsewhere_) return error;
+    switch (error.kind()) {
+        case ErrorKind::denied:
+        case ErrorKind::unsupported:
+        case ErrorKind::no_space:
+        case ErrorKind::system:
+            return error.add_context("on " + host_);
+        default:
+            return error;
+    }
+}
+
 Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,
                            const CancelToken& cancel, const std::function<void(const Json&)>& other) {
     bool asked = false;
@@ -174,7 +188,7 @@ Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const P
         if (cancel.cancelled() && !std::exchange(asked, true)) send(stream, Json{{"do", "cancel"}});
         const auto message = stream.next(look_at_cancel);
         if (!message) continue;
-        if (const auto error = message->find("error"); error != message->end()) throw protocol::read_error(*error);
+        if (const auto error = message->find("error"); error != message->end()) throw error_of(*error);
         if (const auto step = message->find("progress"); step != message->end()) {
             if (progress) progress(protocol::read_progress(*step));
         } else if (const auto found = message->find(std::string(wanted)); found != message->end()) {

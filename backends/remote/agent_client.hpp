@@ -61,6 +61,11 @@ public:
     const std::string& boot() const noexcept { return hello_.boot; }
     const std::string& host() const noexcept { return host_; }
     bool lost();
+    /// Its agent is on another host: what that one refuses or lacks is said of it, as "this host" in a remedy is not
+    /// ours.
+    void is_elsewhere() noexcept { elsewhere_ = true; }
+    /// An error of the agent's.
+    Error error_of(const protocol::Json& said) const;
     protocol::Multiplexer& link() noexcept { return link_; }
 
     /// A new request. `message` has a member "do"; send() starts it, so that ports can be made before.
@@ -100,6 +105,7 @@ private:
     void set_lost(const Error& error);
 
     const std::string host_;
+    std::atomic<bool> elsewhere_ = false;
     protocol::Multiplexer link_;
     Hello hello_;
 

@@ -190,7 +190,7 @@ std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::
                 continue;
             }
             if (const auto error = message->find("error"); error != message->end()) {
-                error_ = protocol::read_error(*error);
+                error_ = client_->error_of(*error);
             } else if (const auto exit = message->find("exit"); exit != message->end()) {
                 status_ = protocol::read_exit(*exit);
             } else {

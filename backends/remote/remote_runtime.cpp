@@ -238,6 +238,7 @@ private:
                 log(LogLevel::warning, told_as_started_anew(*client_));
             }
         }
+        if (other_) client_->is_elsewhere();
         return client_;
     }
 

@@ -47,8 +47,7 @@ class Server:
     def start(self):
         Path("/run/sshd").mkdir(exist_ok=True)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", self.config], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, start_new_session=True)
+            self.process = self.popen(stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             with socket.socket() as probe:
@@ -56,6 +55,9 @@ class Server:
                     return
             time.sleep(0.02)
         raise AssertionError(f"sshd does not answer: {self.log.read_text()}")
+
+    def popen(self, **kwargs):
+        return subprocess.Popen([SSHD, "-D", "-e", "-f", self.config], **kwargs)
 
     def stop(self):
         if self.process is None:

@@ -86,6 +86,21 @@ class Life(Detached):
         self.verb("stop", name)
         self.assert_prints(self.verb("wait", name), "6\n")
 
+    def test_stop_sends_the_signal_that_it_was_given_and_kills_after_the_grace(self):
+        name = self.script("trap 'exit 6' USR1; trap 'exit 5' TERM; while :; do sleep 0.05; done")
+        time.sleep(0.3)
+        self.assert_prints(self.verb("stop", "-s", "SIGUSR1", name), f"{name}\n")
+        self.assert_prints(self.verb("wait", name), "6\n")
+        self.assert_prints(self.verb("stop", "--signal", "USR1", name), f"{name}\n")
+        name = self.script("trap '' HUP; while :; do sleep 0.05; done", "--rm")
+        time.sleep(0.2)
+        started = time.monotonic()
+        self.assert_prints(self.verb("stop", "-s", "1", "-t", "1", name), f"{name}\n")
+        self.assertTrue(1 <= time.monotonic() - started < 10)
+        self.assertIsNone(self.state_of(name))
+        self.assert_error(self.verb("stop", "-s", "NONE", name), 125, "--signal", "NONE")
+        self.assert_error(self.verb("stop", "-s", "TERM", "none"), 125, "no such container")
+
     def test_stop_kills_after_the_grace(self):
         name = self.script("trap '' TERM; while :; do sleep 0.05; done")
         time.sleep(0.2)

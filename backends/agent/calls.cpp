@@ -1,4 +1,5 @@
 #include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -21,8 +22,14 @@ struct CallContext {
     const Json& message;
     const ProgressSink& progress;
     const CancelToken& cancel;
+    const std::function<CredentialSource(const Json&)>& credentials;
 
     std::string text(const char* name) const { return message.at(name).get<std::string>(); }
+    bundle::Source source() const {
+        auto source = protocol::read_source(message.at("source"));
+        source.credentials = credentials(message);
+        return source;
+    }
 };
 
 struct CallEntry {
@@ -37,10 +44,10 @@ Json list(const CallContext& with) {
 }
 
 Json pull(const CallContext& with) {
-    std::optional<oci::Platform> platform;
-    if (const auto wanted = with.text("platform"); !wanted.empty()) platform = oci::parse_platform(wanted);
+    runtime::PullOptions options{{}, with.credentials(with.message)};
+    if (const auto wanted = with.text("platform"); !wanted.empty()) options.platform = oci::parse_platform(wanted);
     const auto name = oci::parse_image_name(with.text("name"));
-    return protocol::write_image(with.runtime.images().pull(name, platform, with.progress, with.cancel));
+    return protocol::write_image(with.runtime.images().pull(name, options, with.progress, with.cancel));
 }
 
 /// Of what is no file of the client's.
@@ -50,15 +57,15 @@ Json import(const CallContext& with) {
 }
 
 Json prepare_bundle(const CallContext& with) {
-    return protocol::write_bundle(with.runtime.prepare_bundle(protocol::read_source(with.message.at("source")),
+    return protocol::write_bundle(with.runtime.prepare_bundle(with.source(),
                                                               protocol::read_options(with.message.at("options")),
                                                               with.text("destination"), with.progress, with.cancel));
 }
 
 Json run_detached(const CallContext& with) {
-    return protocol::write_detached_start(with.runtime.run_detached(
-        protocol::read_source(with.message.at("source")), protocol::read_options(with.message.at("options")),
-        protocol::read_detach_options(with.message.at("how")), with.progress, with.cancel));
+    return protocol::write_detached_start(
+        with.runtime.run_detached(with.source(), protocol::read_options(with.message.at("options")),
+                                  protocol::read_detach_options(with.message.at("how")), with.progress, with.cancel));
 }
 
 Json containers(const CallContext& with) {
@@ -128,7 +135,8 @@ public:
 protected:
     Json work() override {
         const auto sink = progress();
-        return Json{{"result", entry_.call({runtime_, message_, sink, cancel_})}};
+        const std::function asked = [this](const Json& offer) { return credentials(offer); };
+        return Json{{"result", entry_.call({runtime_, message_, sink, cancel_, asked})}};
     }
 
 private:

@@ -42,7 +42,17 @@ void Request::join() {
 }
 
 void Request::message(const Json& message) {
-    if (message.value("do", "") == "cancel") cancel_.cancel();
+    const std::string what = message.value("do", "");
+    if (what == "cancel") cancel_.cancel();
+    if (what == "credentials") question_.answered(message);
+}
+
+CredentialSource Request::credentials(const Json& offer) {
+    const auto& places = offer.at("credentials");
+    if (places.is_null()) return {};
+    return {protocol::without_escapes(places.get<std::string>()), [this](std::string_view, std::string_view) {
+                return question_.ask([this](const Json& message) { send(message); }, cancel_);
+            }};
 }
 
 void Request::read_from(protocol::FrameType type, protocol::Port port) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "backends/agent/credential_question.hpp"
 #include "backends/protocol/multiplexer.hpp"
 #include "backends/protocol/open_ports.hpp"
 #include "core/base/progress.hpp"
@@ -37,6 +38,9 @@ protected:
     virtual nlohmann::json work() = 0;
     void send(const nlohmann::json& message) { link_.send(stream_, message); }
     ProgressSink progress();
+    /// What a pull of this request asks: the client, where its message `offer` says that it looks credentials up, else
+    /// nobody.
+    CredentialSource credentials(const nlohmann::json& offer);
     void read_from(protocol::FrameType type, protocol::Port port);
     /// Until all that the readers had is sent.
     void wait_read() { readers_.wait_closed(); }
@@ -47,6 +51,7 @@ protected:
     const CancelToken cancel_;
 
 private:
+    CredentialQuestion question_;
     protocol::OpenPorts readers_;
     std::atomic<bool> finished_ = false;
     std::thread thread_;

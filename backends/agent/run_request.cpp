@@ -102,8 +102,10 @@ Json RunRequest::work() {
 
 std::unique_ptr<runtime::ContainerHandle> RunRequest::open_handle(const runtime::Stdio& stdio) {
     if (message_.at("do") == "run") {
-        return runtime_.run_container(protocol::read_source(message_.at("source")),
-                                      protocol::read_options(message_.at("options")), stdio, progress(), cancel_);
+        auto source = protocol::read_source(message_.at("source"));
+        source.credentials = credentials(message_);
+        return runtime_.run_container(source, protocol::read_options(message_.at("options")), stdio, progress(),
+                                      cancel_);
     }
     const std::string id = message_.at("id");
     if (!is_attachment()) return runtime_.exec(id, protocol::read_exec_options(message_.at("how")), stdio);
@@ -166,6 +168,10 @@ void RunRequest::message(const Json& message) {
     }
     if (what == "detach") {
         abandon();
+        return;
+    }
+    if (what == "credentials") {
+        Request::message(message);
         return;
     }
     {

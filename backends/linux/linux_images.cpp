@@ -27,10 +27,11 @@ bool fits(const image::ImageRecord& image, const oci::Platform& wanted) {
 }  // namespace
 
 image::ImageRecord LinuxImages::fetch(const oci::ImageName& name, const oci::Platform& platform,
-                                      const ProgressSink& progress, const CancelToken& cancel) {
+                                      const CredentialSource& credentials, const ProgressSink& progress,
+                                      const CancelToken& cancel) {
     switch (name.kind) {
         case oci::ImageKind::registry:
-            return env_.puller().pull(env_.store(), name.reference, platform, progress, cancel);
+            return env_.puller().pull(env_.store(), name.reference, platform, credentials, progress, cancel);
         case oci::ImageKind::embedded:
             return image::import_embedded(env_.store(), name.text, hello::layout_tar());
         case oci::ImageKind::oci_layout:
@@ -55,8 +56,8 @@ image::ImageRecord LinuxImages::obtain_any(const oci::ImageName& name, const bun
                                            const ProgressSink& progress, const CancelToken& cancel) {
     const oci::Platform platform = source.platform.value_or(oci::host_platform());
     // A layout or an archive is a file of the user's that may have changed; the embedded image may be of a newer build.
-    if (name.kind != oci::ImageKind::registry) return fetch(name, platform, progress, cancel);
-    if (source.pull == bundle::PullPolicy::always) return fetch(name, platform, progress, cancel);
+    if (name.kind != oci::ImageKind::registry) return fetch(name, platform, source.credentials, progress, cancel);
+    if (source.pull == bundle::PullPolicy::always) return fetch(name, platform, source.credentials, progress, cancel);
     auto image = env_.store().find(name.reference.str());
     // A short hex name may be an id that `image ls` printed; a stored image wins over a registry's of that name.
     if (!image && name.text.find_first_not_of("0123456789abcdef") == std::string::npos)
@@ -67,7 +68,7 @@ image::ImageRecord LinuxImages::obtain_any(const oci::ImageName& name, const bun
                                               "): not in the store " + env_.store().root())
             .with_remedy("pull it: locald image pull " + name.text);
     }
-    return fetch(name, platform, progress, cancel);
+    return fetch(name, platform, source.credentials, progress, cancel);
 }
 
 image::ImageRecord LinuxImages::find(const std::string& name_or_id) {
@@ -82,9 +83,10 @@ image::ImageRecord LinuxImages::find(const std::string& name_or_id) {
         .with_remedy("`locald image ls` lists what is there");
 }
 
-runtime::ImageSummary LinuxImages::pull(const oci::ImageName& name, const std::optional<oci::Platform>& platform,
+runtime::ImageSummary LinuxImages::pull(const oci::ImageName& name, const runtime::PullOptions& options,
                                         const ProgressSink& progress, const CancelToken& cancel) {
-    return summary_of(fetch(name, platform.value_or(oci::host_platform()), progress, cancel));
+    return summary_of(
+        fetch(name, options.platform.value_or(oci::host_platform()), options.credentials, progress, cancel));
 }
 
 std::vector<runtime::ImageSummary> LinuxImages::list() {
@@ -126,7 +128,8 @@ runtime::ImageSummary LinuxImages::import(const oci::ImageName& name, const std:
         throw Error(ErrorKind::invalid, "import " + name.text + ": this names a registry's image")
             .with_remedy("take `locald image pull`, or name a file: oci:DIR, oci-archive:FILE, docker-archive:FILE");
     }
-    if (name.kind == oci::ImageKind::embedded) return summary_of(fetch(name, oci::host_platform(), progress, cancel));
+    if (name.kind == oci::ImageKind::embedded)
+        return summary_of(fetch(name, oci::host_platform(), {}, progress, cancel));
     const std::string stored = name_as.empty() ? "" : stored_name(oci::parse_image_name(name_as));
     return summary_of(image::import_image(env_.store(), name, oci::host_platform(), true, progress, cancel, stored));
 }

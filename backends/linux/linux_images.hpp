@@ -10,7 +10,7 @@ class LinuxImages final : public runtime::Images {
 public:
     explicit LinuxImages(Environment& environment) : env_(environment) {}
 
-    runtime::ImageSummary pull(const oci::ImageName& name, const std::optional<oci::Platform>& platform,
+    runtime::ImageSummary pull(const oci::ImageName& name, const runtime::PullOptions& options,
                                const ProgressSink& progress, const CancelToken& cancel) override;
     std::vector<runtime::ImageSummary> list() override;
     std::string inspect(const std::string& name_or_id) override;
@@ -33,7 +33,8 @@ public:
 private:
     image::ImageRecord obtain_any(const oci::ImageName& name, const bundle::Source& source,
                                   const ProgressSink& progress, const CancelToken& cancel);
-    image::ImageRecord fetch(const oci::ImageName& name, const oci::Platform& platform, const ProgressSink& progress,
+    image::ImageRecord fetch(const oci::ImageName& name, const oci::Platform& platform,
+                             const CredentialSource& credentials, const ProgressSink& progress,
                              const CancelToken& cancel);
     image::ImageRecord find(const std::string& name_or_id);
 

@@ -16,7 +16,7 @@
 namespace locald::protocol {
 
 /// What both sides must share; hello carries it.
-inline constexpr unsigned version = 1;
+inline constexpr unsigned version = 2;
 
 enum class FrameType : std::uint8_t {
     control = 1,  ///< one JSON object, at most max_control bytes

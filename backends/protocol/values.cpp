@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "backends/protocol/fields.hpp"
+#include "core/base/base64.hpp"
 #include "core/oci/runtime_spec.hpp"
 
 namespace locald::protocol {
@@ -138,6 +139,18 @@ void fields_of(F& fields, T& source) {
     fields("platform", source.platform);
 }
 
+struct CrossingCredentials {
+    std::string username, password, identity_token, source;
+};
+
+template <class F, Is<CrossingCredentials> T>
+void fields_of(F& fields, T& credentials) {
+    fields("username", credentials.username);
+    fields("password", credentials.password);
+    fields("identityToken", credentials.identity_token);
+    fields("source", credentials.source);
+}
+
 struct CrossingBundle {
     std::string dir, config, stop_signal;
     std::vector<std::string> warnings;
@@ -204,6 +217,22 @@ std::vector<runtime::ImageSummary> read_images(const Json& json) {
     std::vector<runtime::ImageSummary> images;
     for (const auto& one : json) images.push_back(read_image(one));
     return images;
+}
+
+Json write_credentials(const Credentials& credentials) {
+    return write_fields(CrossingCredentials{base64_encode(credentials.username), base64_encode(credentials.password),
+                                            base64_encode(credentials.identity_token), credentials.source});
+}
+
+Credentials read_credentials(const Json& json) {
+    auto crossing = read_fields<CrossingCredentials>(json);
+    const auto decoded = [](const char* name, const std::string& text) {
+        auto bytes = base64_decode(text);
+        if (!bytes) throw Error(ErrorKind::corrupt, std::string("member ") + name + " is not base64");
+        return std::move(*bytes);
+    };
+    return {decoded("username", crossing.username), decoded("password", crossing.password),
+            decoded("identityToken", crossing.identity_token), without_escapes(std::move(crossing.source))};
 }
 
 Json write_bundle(const bundle::ContainerBundle& bundle) {

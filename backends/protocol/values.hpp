@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/credentials.hpp"
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
 #include "core/bundle/bundle.hpp"
@@ -33,6 +34,9 @@ Json write_image(const runtime::ImageSummary& image);
 runtime::ImageSummary read_image(const Json& json);
 Json write_images(const std::vector<runtime::ImageSummary>& images);
 std::vector<runtime::ImageSummary> read_images(const Json& json);
+/// Secrets cross in base64: JSON can say no byte that is not UTF-8, and its errors quote what they choke on.
+Json write_credentials(const Credentials& credentials);
+Credentials read_credentials(const Json& json);
 Json write_bundle(const bundle::ContainerBundle& bundle);
 bundle::ContainerBundle read_bundle(const Json& json);
 /// What is below zero crosses as zero, and what is above 49 days as that.

@@ -66,7 +66,9 @@ AgentClient::AgentClient(int in, int out, std::string host, const AgentTiming& t
         error = Error(ErrorKind::unsupported, "use the agent on " + host_ + ": it is locald " + hello_.version +
                                                   " with protocol " + std::to_string(hello_.protocol) + ", this is " +
                                                   std::string(version) + " with " + std::to_string(protocol::version))
-                    .with_remedy("install the same version of locald on both sides");
+                    .with_remedy(
+                        "install the same version of locald on both sides; a connection that was kept since "
+                        "before an update ends with `locald host disconnect`");
     }
     lock.unlock();
     link_.stop();
@@ -182,7 +184,7 @@ Error AgentClient::error_of(const Json& said) const {
 }
 
 Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,
-                           const CancelToken& cancel, const std::function<void(const Json&)>& other) {
+                           const CancelToken& cancel, const Other& other) {
     bool asked = false;
     for (;;) {
         if (cancel.cancelled() && !std::exchange(asked, true)) send(stream, Json{{"do", "cancel"}});
@@ -194,12 +196,13 @@ Json AgentClient::wait_for(AgentStream& stream, std::string_view wanted, const P
         } else if (const auto found = message->find(std::string(wanted)); found != message->end()) {
             return *found;
         } else if (other) {
-            other(*message);
+            other(stream, *message);
         }
     }
 }
 
-Json AgentClient::ask(Json message, CallOutput* output, const ProgressSink& progress, const CancelToken& cancel) {
+Json AgentClient::ask(Json message, CallOutput* output, const ProgressSink& progress, const CancelToken& cancel,
+                      const Other& other) {
     const auto stream = open();
     struct Closing {
         AgentClient& client;
@@ -214,7 +217,7 @@ Json AgentClient::ask(Json message, CallOutput* output, const ProgressSink& prog
     message["new"] = true;
     send(*stream, message);
     try {
-        auto result = wait_for(*stream, "result", progress, cancel, output != nullptr ? output->other : nullptr);
+        auto result = wait_for(*stream, "result", progress, cancel, other);
         stream->wait_written();
         return result;
     } catch (const Error&) {
@@ -223,12 +226,14 @@ Json AgentClient::ask(Json message, CallOutput* output, const ProgressSink& prog
     }
 }
 
-Json AgentClient::call(Json message, const ProgressSink& progress, const CancelToken& cancel) {
-    return ask(std::move(message), nullptr, progress, cancel);
+Json AgentClient::call(Json message, const ProgressSink& progress, const CancelToken& cancel, const Other& other) {
+    return ask(std::move(message), nullptr, progress, cancel, other);
 }
 
 void AgentClient::call_with_output(Json message, CallOutput& output, const CancelToken& cancel) {
-    ask(std::move(message), &output, {}, cancel);
+    ask(std::move(message), &output, {}, cancel, [&output](const AgentStream&, const Json& said) {
+        if (output.other) output.other(said);
+    });
 }
 
 }  // namespace locald::backends

@@ -80,14 +80,17 @@ public:
     /// Asks the holder to end the connection.
     void disconnect_holder() { link_.send(0, protocol::Json{{"disconnect", true}}); }
 
+    /// Told what else the agent says about a request.
+    using Other = std::function<void(const AgentStream&, const protocol::Json&)>;
     /// A request with one answer. @return its result
-    protocol::Json call(protocol::Json message, const ProgressSink& progress = {}, const CancelToken& cancel = {});
+    protocol::Json call(protocol::Json message, const ProgressSink& progress = {}, const CancelToken& cancel = {},
+                        const Other& other = {});
     /// The same with output.
     void call_with_output(protocol::Json message, CallOutput& output, const CancelToken& cancel);
     /// Waits for the message `wanted` of a request and hands progress on; asks the agent to end it once `cancel` says
     /// so. @throws Error what the agent says, or that it is lost
     protocol::Json wait_for(AgentStream& stream, std::string_view wanted, const ProgressSink& progress,
-                            const CancelToken& cancel, const std::function<void(const protocol::Json&)>& other = {});
+                            const CancelToken& cancel, const Other& other = {});
 
 private:
     /// What an agent said about itself.
@@ -98,7 +101,7 @@ private:
     static Hello read_hello(const protocol::Json& json);
 
     protocol::Json ask(protocol::Json message, CallOutput* output, const ProgressSink& progress,
-                       const CancelToken& cancel);
+                       const CancelToken& cancel, const Other& other);
     void take(std::uint32_t stream, const protocol::Json& message);
     void ping();
     void take_lost(const Error& why);

@@ -46,7 +46,7 @@ struct RemoteContainer::Ends {
 
 RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json request, const runtime::Stdio& stdio,
                                  const ProgressSink& progress, const CancelToken& cancel,
-                                 std::shared_ptr<OutputWatch> watch)
+                                 std::shared_ptr<OutputWatch> watch, const AgentClient::Other& other)
     : is_attachment_(request.at("do") == "attach"),
       watch_(std::move(watch)),
       client_(std::move(client)),
@@ -93,7 +93,10 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
         }
         client_->send(*stream_, request);
         const auto started = client_->wait_for(*stream_, "started", progress, cancel,
-                                               [this](const Json& message) { take_mark(message); });
+                                               [&](const AgentStream& stream, const Json& message) {
+                                                   take_mark(message);
+                                                   if (other) other(stream, message);
+                                               });
         read_answer([&] {
             id_ = started.at("id").get<std::string>();
             pid_ = started.at("pid").get<int>();
@@ -159,7 +162,9 @@ void RemoteContainer::signal(int number) { client_->send(*stream_, Json{{"do", "
 bool RemoteContainer::drops(int number) {
     client_->send(*stream_, Json{{"do", "drops"}, {"number", number}});
     try {
-        return client_->wait_for(*stream_, "drops", {}, {}, [this](const Json& message) { take_mark(message); })
+        return client_
+            ->wait_for(*stream_, "drops", {}, {},
+                       [this](const AgentStream&, const Json& message) { take_mark(message); })
             .get<bool>();
     } catch (const Error&) {
         return false;  // it has ended, and wait() says how

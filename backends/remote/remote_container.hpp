@@ -24,8 +24,10 @@ public:
     /// Asks the agent for it by `request`, whose member "do" says how: run, exec or attach. @throws Error as the agent
     /// says it
     /// @param watch  used for as long as this is there
+    /// @param other  told what else the agent says until the container runs
     RemoteContainer(std::shared_ptr<AgentClient> client, protocol::Json request, const runtime::Stdio& stdio,
-                    const ProgressSink& progress, const CancelToken& cancel, std::shared_ptr<OutputWatch> watch = {});
+                    const ProgressSink& progress, const CancelToken& cancel, std::shared_ptr<OutputWatch> watch = {},
+                    const AgentClient::Other& other = {});
     ~RemoteContainer() override;
 
     const std::string& id() const noexcept override { return id_; }

@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "backends/protocol/detached_values.hpp"
+#include "backends/remote/credential_offer.hpp"
 #include "backends/remote/followed_attachment.hpp"
 #include "backends/remote/output_track.hpp"
 #include "backends/remote/remote_container.hpp"
@@ -15,16 +16,25 @@ namespace {
 
 using protocol::Json;
 
+Json call_with_offer(AgentClient& client, CredentialOffer& offer, Json request, const ProgressSink& progress,
+                     const CancelToken& cancel) {
+    request["credentials"] = offer.said();
+    return client.call(std::move(request), progress, cancel,
+                       [&](const AgentStream& stream, const Json& message) { offer.answer(client, stream, message); });
+}
+
 class RemoteImages final : public runtime::Images {
 public:
-    RemoteImages(std::function<std::shared_ptr<AgentClient>()> client, ConnectBulk bulk)
-        : client_(std::move(client)), bulk_(std::move(bulk)) {}
+    RemoteImages(std::function<std::shared_ptr<AgentClient>()> client, ConnectBulk bulk, CredentialSource credentials)
+        : client_(std::move(client)), bulk_(std::move(bulk)), credentials_(std::move(credentials)) {}
 
-    runtime::ImageSummary pull(const oci::ImageName& name, const std::optional<oci::Platform>& platform,
+    runtime::ImageSummary pull(const oci::ImageName& name, const runtime::PullOptions& options,
                                const ProgressSink& progress, const CancelToken& cancel) override {
-        return protocol::read_image(
-            client_()->call({{"do", "image pull"}, {"name", name.text}, {"platform", platform ? platform->str() : ""}},
-                            progress, cancel));
+        CredentialOffer offer(options.credentials.find ? options.credentials : credentials_, name);
+        return protocol::read_image(call_with_offer(
+            *client_(), offer,
+            {{"do", "image pull"}, {"name", name.text}, {"platform", options.platform ? options.platform->str() : ""}},
+            progress, cancel));
     }
     std::vector<runtime::ImageSummary> list() override {
         return protocol::read_images(client_()->call({{"do", "image list"}}));
@@ -51,6 +61,7 @@ public:
 private:
     std::function<std::shared_ptr<AgentClient>()> client_;
     ConnectBulk bulk_;
+    CredentialSource credentials_;
 };
 
 class RemoteRuntime final : public runtime::ContainerRuntime {
@@ -59,7 +70,8 @@ public:
         : connect_(std::move(connect)),
           reconnect_most_(reconnect_most),
           other_(std::move(other)),
-          images_([this] { return client(); }, other_ ? other_->open_bulk : ConnectBulk()) {}
+          images_([this] { return client(); }, other_ ? other_->open_bulk : ConnectBulk(),
+                  other_ ? other_->credentials : CredentialSource()) {}
 
     runtime::ProbeReport probe() override { return protocol::read_probe(client()->call({{"do", "probe"}})); }
     runtime::Images& images() override { return images_; }
@@ -67,11 +79,13 @@ public:
     bundle::ContainerBundle prepare_bundle(const bundle::Source& source, const bundle::RunOptions& options,
                                            const std::string& destination, const ProgressSink& progress,
                                            const CancelToken& cancel) override {
-        return protocol::read_bundle(client()->call({{"do", "bundle prepare"},
-                                                     {"source", protocol::write_source(source)},
-                                                     {"options", protocol::write_options(options_there(options))},
-                                                     {"destination", destination}},
-                                                    progress, cancel));
+        auto offer = offer_for(source);
+        return protocol::read_bundle(call_with_offer(*client(), offer,
+                                                     {{"do", "bundle prepare"},
+                                                      {"source", protocol::write_source(source)},
+                                                      {"options", protocol::write_options(options_there(options))},
+                                                      {"destination", destination}},
+                                                     progress, cancel));
     }
     bundle::ContainerBundle inspect_bundle(const std::string& dir) override {
         return protocol::read_bundle(client()->call({{"do", "bundle inspect"}, {"directory", dir}}));
@@ -83,11 +97,16 @@ public:
         std::shared_ptr<PortForwards> forwards;
         const auto there = options_there(options);
         if (other_ && !options.ports.empty()) forwards = other_->open_forwards(options.ports);
+        auto offer = offer_for(source);
+        const auto with = client();
         auto container = std::make_unique<RemoteContainer>(
-            client(),
-            Json{
-                {"do", "run"}, {"source", protocol::write_source(source)}, {"options", protocol::write_options(there)}},
-            stdio, progress, cancel);
+            with,
+            Json{{"do", "run"},
+                 {"source", protocol::write_source(source)},
+                 {"options", protocol::write_options(there)},
+                 {"credentials", offer.said()}},
+            stdio, progress, cancel, nullptr,
+            [&](const AgentStream& stream, const Json& message) { offer.answer(*with, stream, message); });
         container->keep(std::move(forwards));
         return container;
     }
@@ -106,12 +125,14 @@ public:
             }
             holder = other_->hold_ports(options.ports);
         }
+        auto offer = offer_for(source);
         auto started =
-            protocol::read_detached_start(client()->call({{"do", "run detached"},
-                                                          {"source", protocol::write_source(source)},
-                                                          {"options", protocol::write_options(options_there(options))},
-                                                          {"how", protocol::write_detach_options(how)}},
-                                                         progress, cancel));
+            protocol::read_detached_start(call_with_offer(*client(), offer,
+                                                          {{"do", "run detached"},
+                                                           {"source", protocol::write_source(source)},
+                                                           {"options", protocol::write_options(options_there(options))},
+                                                           {"how", protocol::write_detach_options(how)}},
+                                                          progress, cancel));
         if (holder) {
             holder->hold_for(started.id);
             started.warnings.insert(started.warnings.end(), holder->warnings().begin(), holder->warnings().end());
@@ -218,6 +239,11 @@ public:
     }
 
 private:
+    CredentialOffer offer_for(const bundle::Source& source) const {
+        const bool has_own = static_cast<bool>(source.credentials.find) || !other_;
+        return {has_own ? source.credentials : other_->credentials, source.image};
+    }
+
     /// With what the options say of files in the words of the other host.
     bundle::RunOptions options_there(bundle::RunOptions options) {
         if (!other_) return options;

@@ -21,6 +21,7 @@ struct OtherHost {
     ConnectBulk open_bulk{};  ///< a connection more, for images alone, so that they hold up nothing else
     /// The same for a container in the background; none where there is no program to do it.
     std::function<std::unique_ptr<PortHolder>(const std::vector<bundle::PortOption>&)> hold_ports{};
+    CredentialSource credentials{};  ///< of this host, for what is pulled over there
 };
 
 /// The whole facade, done by an agent on another kernel. The first call that needs it connects.

@@ -3,6 +3,7 @@
 #include "backends/remote/remote_runtime.hpp"
 #include "backends/ssh/connect.hpp"
 #include "backends/ssh/ssh_forwards.hpp"
+#include "core/registry/credentials/credential_store.hpp"
 
 namespace locald::backends {
 
@@ -10,8 +11,11 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
     const auto address = parse_ssh_address(choice.host);
     return make_remote_runtime(
         [address] { return connect_agent(find_route(address)); }, reconnect_to_host_most,
-        OtherHost{choice.shared, [text = choice.host](const auto& ports) { return open_ssh_forwards(text, ports); },
-                  [address] { return open_agent(find_route(address), AgentMode::bulk); }});
+        OtherHost{choice.shared,
+                  [text = choice.host](const auto& ports) { return open_ssh_forwards(text, ports); },
+                  [address] { return open_agent(find_route(address), AgentMode::bulk); },
+                  {},
+                  registry::credentials_for_another_host()});
 }
 
 AgentLink open_ssh_bulk(const std::string& host) {

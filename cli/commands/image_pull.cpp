@@ -16,11 +16,11 @@ public:
 
     int run(const Globals& globals, std::vector<std::string> operands) override {
         const auto name = oci::parse_image_name(operands.at(0));
-        std::optional<oci::Platform> platform;
-        if (!platform_.empty()) platform = oci::parse_platform(platform_);
+        runtime::PullOptions options;
+        if (!platform_.empty()) options.platform = oci::parse_platform(platform_);
         const auto runtime = runtime::make_runtime(globals.choice());
         return bring_image(globals, json_, [&](const ProgressSink& progress, const CancelToken& cancel) {
-            return runtime->images().pull(name, platform, progress, cancel);
+            return runtime->images().pull(name, options, progress, cancel);
         });
     }
 

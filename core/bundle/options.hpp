@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/credentials.hpp"
 #include "core/oci/image_spec.hpp"
 #include "core/oci/reference.hpp"
 #include "core/oci/runtime_spec.hpp"
@@ -67,6 +68,7 @@ struct Source {
     std::string rootfs;  ///< a plain directory instead of an image (`--rootfs`)
     PullPolicy pull = PullPolicy::missing;
     std::optional<oci::Platform> platform;  ///< empty: the backend's own
+    CredentialSource credentials;           ///< as runtime::PullOptions has it
 };
 
 }  // namespace locald::bundle

@@ -16,7 +16,12 @@ Puller::Puller() : impl_(std::make_unique<Impl>()) {}
 Puller::~Puller() = default;
 
 ImageRecord Puller::pull(Store& store, const oci::Reference& reference, const oci::Platform& platform,
-                         const ProgressSink& progress, const CancelToken& cancel) {
+                         const CredentialSource& credentials, const ProgressSink& progress, const CancelToken& cancel) {
+    if (credentials.find) {
+        registry::ClientOptions options;
+        options.credentials = credentials;
+        return image::pull(store, *registry::make_registry(options), reference, platform, progress, cancel);
+    }
     std::call_once(impl_->made, [this] { impl_->registry = registry::make_registry(); });
     return image::pull(store, *impl_->registry, reference, platform, progress, cancel);
 }

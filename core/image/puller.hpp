@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "core/base/credentials.hpp"
 #include "core/base/progress.hpp"
 #include "core/image/store.hpp"
 #include "core/oci/reference.hpp"
@@ -18,8 +19,9 @@ public:
     Puller& operator=(const Puller&) = delete;
 
     /// As image::pull() with a client of default options.
+    /// @param credentials  who is asked; then the client is this call's own, and what it learns goes with it
     ImageRecord pull(Store& store, const oci::Reference& reference, const oci::Platform& platform,
-                     const ProgressSink& progress, const CancelToken& cancel);
+                     const CredentialSource& credentials, const ProgressSink& progress, const CancelToken& cancel);
 
 private:
     struct Impl;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/base64.hpp"
 #include "core/base/log.hpp"
 #include "core/base/text.hpp"
 #include "core/registry/retry.hpp"
@@ -65,7 +66,7 @@ Error Authorizer::refused(const Scope& scope, std::string_view words) const {
     const std::string tail = words.empty() ? std::string() : ": " + std::string(words);
     return Error(ErrorKind::denied, scope.registry + " refuses to let " + scope.repository + " be pulled" + tail)
         .with_remedy("check the name, or log in with " + login_command(scope.registry) +
-                     " (credentials are looked for in " + store_.described() + ")");
+                     " (credentials are looked for in " + source_.places + ")");
 }
 
 std::string Authorizer::answer(const Scope& scope, const std::vector<std::string>& challenges,
@@ -84,7 +85,7 @@ std::string Authorizer::answer(const Scope& scope, const std::vector<std::string
                 basic = std::move(challenge);
         }
     }
-    const auto credentials = store_.find(scope.registry, scope.repository);
+    const auto credentials = source_.find(scope.registry, scope.repository);
     Entry entry;
     if (bearer) {
         const bool widen = used && bearer->parameter("error") == "insufficient_scope";

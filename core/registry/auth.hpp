@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/credentials.hpp"
 #include "core/base/progress.hpp"
 #include "core/registry/client.hpp"
-#include "core/registry/credentials.hpp"
 #include "core/registry/transport.hpp"
 #include "core/registry/url.hpp"
 #include "core/registry/www_authenticate.hpp"
@@ -35,8 +35,8 @@ Url check_realm(std::string_view realm, const Origin& registry);
 /// Keeps the Authorization header of each repository. Thread-safe: tokens are fetched by one thread at a time.
 class Authorizer {
 public:
-    Authorizer(Transport& transport, CredentialStore store, const ClientOptions& options)
-        : transport_(transport), store_(std::move(store)), options_(options) {}
+    Authorizer(Transport& transport, CredentialSource source, const ClientOptions& options)
+        : transport_(transport), source_(std::move(source)), options_(options) {}
 
     /// The header to send; nothing when none is known or it runs out.
     std::optional<std::string> header(const Scope& scope);
@@ -64,7 +64,7 @@ private:
                               const CancelToken& cancel);
 
     Transport& transport_;
-    CredentialStore store_;
+    CredentialSource source_;
     ClientOptions options_;
     std::mutex entries_mutex_;
     std::map<Key, Entry> entries_;

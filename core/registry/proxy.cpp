@@ -7,9 +7,9 @@
 #include <cstring>
 #include <span>
 
+#include "core/base/base64.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
-#include "core/registry/credentials.hpp"
 
 namespace locald::registry {
 namespace {

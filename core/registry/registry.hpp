@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/credentials.hpp"
 #include "core/base/progress.hpp"
 #include "core/oci/image_spec.hpp"
 #include "core/oci/reference.hpp"
@@ -20,6 +21,7 @@ struct ClientOptions {
     /// docker's config.json; empty: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`, else
     /// `$XDG_RUNTIME_DIR/containers/auth.json`.
     std::string auth_file;
+    CredentialSource credentials;  ///< who is asked in place of files of this host; empty: nobody
     /// `host[:port]` that may be spoken to without TLS. Loopback hosts (localhost, 127.0.0.0/8, ::1) always may when
     /// TLS fails.
     std::vector<std::string> plain_http;

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "core/base/text.hpp"
+#include "core/registry/credentials/credential_store.hpp"
 #include "core/registry/status.hpp"
 #include "core/registry/www_authenticate.hpp"
 
@@ -42,7 +43,9 @@ std::string api_host(std::string_view registry) {
 Session::Session(const ClientOptions& options)
     : options_(options),
       transport_(options),
-      authorizer_(transport_, CredentialStore(CredentialPlaces::of_this_process(options.auth_file)), options) {}
+      authorizer_(transport_,
+                  options.credentials.find ? options.credentials : credentials_of_this_host(options.auth_file),
+                  options) {}
 
 Scope Session::scope_of(const oci::Reference& reference, const std::string& scheme) const {
     check_repository(reference.repository);

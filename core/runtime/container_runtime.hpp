@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/credentials.hpp"
 #include "core/base/error.hpp"
 #include "core/base/file_source.hpp"
 #include "core/base/progress.hpp"
@@ -46,12 +47,19 @@ struct ImageSummary {
     std::uint64_t size = 0;                                    ///< bytes, compressed
 };
 
+/// How an image is pulled.
+struct PullOptions {
+    std::optional<oci::Platform> platform;  ///< empty: the backend's own
+    /// Asked in place of all files of the host that pulls; empty: those files, or of another host those of this one.
+    CredentialSource credentials;
+};
+
 /// The images of the host that runs the containers.
 class Images {
 public:
     virtual ~Images() = default;
-    virtual ImageSummary pull(const oci::ImageName& name, const std::optional<oci::Platform>& platform,
-                              const ProgressSink& progress, const CancelToken& cancel) = 0;
+    virtual ImageSummary pull(const oci::ImageName& name, const PullOptions& options, const ProgressSink& progress,
+                              const CancelToken& cancel) = 0;
     virtual std::vector<ImageSummary> list() = 0;
     /// Summary, manifest and config of one image as a JSON object.
     virtual std::string inspect(const std::string& name_or_id) = 0;

@@ -136,7 +136,6 @@ class Pull(FreshStore):
         for path in ("oci:out:tag", "docker-archive:out.tar", "oci-archive:out.tar"):
             self.assert_error(self.who.locald("image", "export", "no/such:image", path), 125, path)
 
-    @on_this_host_alone("the credentials are those of the other host")
     def test_basic_auth_from_dockers_config(self):
         name = f"{guarded().host}/private/busybox:1"
         self.assert_error(self.who.locald("image", "pull", name), 125, guarded().host, "login|credential|authenti")

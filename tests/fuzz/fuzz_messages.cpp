@@ -44,6 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     there_and_back(json, read_probe, write_probe);
     there_and_back(json, read_image, write_image);
     there_and_back(json, read_images, write_images);
+    there_and_back(json, read_credentials, write_credentials);
     there_and_back(json, read_bundle, write_bundle);
     there_and_back(json, read_progress, write_progress);
     there_and_back(json, read_detach_options, write_detach_options);

@@ -13,6 +13,7 @@
 #include "backends/ssh/ssh_runtime.hpp"
 #include "core/host/directories.hpp"
 #include "core/host/late_module.hpp"
+#include "core/registry/credentials/credential_store.hpp"
 
 namespace locald::backends {
 
@@ -38,7 +39,8 @@ std::unique_ptr<runtime::ContainerRuntime> make_ssh_runtime(const runtime::Runti
                       [host = choice.host] { return open_ssh_bulk(host); },
                       [host = choice.host](const auto& ports) {
                           return std::make_unique<PortHolder>(host, ports, host::own_executable());
-                      }});
+                      },
+                      registry::credentials_for_another_host()});
     }
     using Make = runtime::ContainerRuntime* (*)(const runtime::RuntimeChoice*);
     return std::unique_ptr<runtime::ContainerRuntime>(symbol<Make>("locald_ssh_make")(&choice));

@@ -100,6 +100,26 @@ TEST(Values, ASourceCrossesAsItWasWritten) {
     EXPECT_FALSE(read_source(write_source(rootfs)).image);
 }
 
+TEST(Values, CredentialsOfAnyBytesCrossAndNoErrorQuotesThem) {
+    const Credentials credentials{"ann", std::string("a\0\xFF", 3), "token", "/config.json"};
+    const auto text = dump(write_credentials(credentials));
+    EXPECT_THAT(text, ::testing::Not(HasSubstr("token\"")));
+    const auto back = read_credentials(parse(text));
+    EXPECT_EQ(back.username, credentials.username);
+    EXPECT_EQ(back.password, credentials.password);
+    EXPECT_EQ(back.identity_token, credentials.identity_token);
+    EXPECT_EQ(back.source, credentials.source);
+    auto bad = write_credentials(credentials);
+    bad["password"] = "secret!";
+    try {
+        read_credentials(bad);
+        FAIL();
+    } catch (const Error& e) {
+        EXPECT_EQ(e.kind(), ErrorKind::corrupt);
+        EXPECT_STREQ(e.what(), "member password is not base64");
+    }
+}
+
 TEST(Values, AnErrorKeepsItsKindNumberAndRemedy) {
     Error error(ErrorKind::denied, "mount proc: Operation not permitted", 1);
     error.with_remedy("ask root");

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <string>
 
+#include "core/base/base64.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/registry/real_registry.hpp"
 #include "tests/unit/registry/test_server.hpp"
@@ -179,6 +180,23 @@ TEST_F(Login, RefusesARealmThatNamesAnotherHostBehindAUser) {
     log_in_with(R"({"auth":"dGVzdGVyOnNlY3JldA=="})");
     EXPECT_EQ(pull().kind(), ErrorKind::denied);
     EXPECT_TRUE(tokens_.seen().empty());
+}
+
+TEST_F(Login, AsksWhomTheOptionsNameAndReadsNoFile) {
+    log_in_with(R"({"username":"file","password":"file"})");
+    ClientOptions options = quiet_options(scratch_ / "auth.json");
+    options.credentials.places = "some other place";
+    options.credentials.find = [](std::string_view, std::string_view) { return std::nullopt; };
+    accepted_ = "none";
+    Client anonymous(options);
+    const Error error = pull(anonymous);
+    EXPECT_NE(error.remedy().find("some other place"), std::string::npos) << error.what();
+    for (const auto& seen : tokens_.seen()) EXPECT_EQ(seen.header("authorization"), "");
+
+    options.credentials.find = [](std::string_view, std::string_view) { return Credentials{"ann", "word", {}, "it"}; };
+    Client asked(options);
+    pull(asked);
+    EXPECT_EQ(tokens_.seen().back().header("authorization"), "Basic " + base64_encode("ann:word"));
 }
 
 TEST_F(Login, SendsNothingWhenItsCredentialHelperIsMissing) {

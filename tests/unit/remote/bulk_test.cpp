@@ -51,7 +51,7 @@ std::string failure_of(F&& body) {
 /// Reads what `wanted` names, and writes what it is told to.
 class TestImages final : public runtime::Images {
 public:
-    runtime::ImageSummary pull(const oci::ImageName&, const std::optional<oci::Platform>&, const ProgressSink&,
+    runtime::ImageSummary pull(const oci::ImageName&, const runtime::PullOptions&, const ProgressSink&,
                                const CancelToken&) override {
         return {};
     }

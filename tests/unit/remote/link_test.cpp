@@ -218,7 +218,7 @@ TEST(Link, ASilentAgentIsLost) {
     const auto ends = host::make_socket_pair();
     std::string greeting;
     protocol::append_frame(greeting, protocol::FrameType::control, 0,
-                           R"({"hello":{"protocol":1,"version":"1","machine":"m","kernel":"k"}})");
+                           R"({"hello":{"protocol":2,"version":"1","machine":"m","kernel":"k"}})");
     host::write_all(ends[1], greeting);
     AgentTiming timing;
     timing.ping = 20ms;

@@ -97,6 +97,7 @@ TEST(Relay, AClientThatGoesAwayTakesItsContainersAndNoOthers) {
                              {"new", true},
                              {"source", protocol::write_source({})},
                              {"options", protocol::write_options(waits)},
+                             {"credentials", nullptr},
                              {"stdin", false},
                              {"terminal", nullptr}});
         going.wait_for(*stream, "started", {}, {});

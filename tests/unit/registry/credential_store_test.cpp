@@ -1,4 +1,4 @@
-#include "core/registry/credentials.hpp"
+#include "core/registry/credentials/credential_store.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -150,18 +150,6 @@ TEST_F(Credential, FilesAreReadInOrder) {
     EXPECT_EQ(store.find("b", "x")->username, "c");
     const CredentialStore named({{dir_ / "nosuch"}, true, ""});
     EXPECT_EQ(error_of([&] { named.find("a", "x"); }).kind(), ErrorKind::not_found);
-}
-
-TEST(Base64, IsReadStrictlyAndWritten) {
-    EXPECT_EQ(base64_decode(""), "");
-    EXPECT_EQ(base64_decode("YQ=="), "a");
-    EXPECT_EQ(base64_decode("YWI="), "ab");
-    EXPECT_EQ(base64_decode("YWJj"), "abc");
-    for (const char* text : {"Y", "YQ", "YQ=", "Y===", "====", "YQ==YQ==", "Y=Q=", "Y Q=", "YQ-_"}) {
-        EXPECT_EQ(base64_decode(text), std::nullopt) << text;
-    }
-    for (const std::string text : {"", "a", "ab", "abc", "\xff\x00\x10"})
-        EXPECT_EQ(base64_decode(base64_encode(text)), text);
 }
 
 }  // namespace

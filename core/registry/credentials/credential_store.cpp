@@ -1,20 +1,19 @@
-#include "core/registry/credentials.hpp"
+#include "core/registry/credentials/credential_store.hpp"
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <utility>
 
+#include "core/base/base64.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/host/child_process.hpp"
-#include "core/registry/url.hpp"
 
 namespace locald::registry {
 namespace {
@@ -25,7 +24,6 @@ constexpr std::size_t largest_file = 1U << 20U;
 constexpr std::chrono::seconds helper_timeout{30};
 constexpr std::string_view docker_hub = "docker.io";
 constexpr std::string_view docker_hub_key = "https://index.docker.io/v1/";
-constexpr std::string_view base64_letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 std::string variable(const char* name) {
     const char* value = std::getenv(name);
@@ -225,6 +223,25 @@ std::string CredentialStore::described() const {
     return out.empty() ? "no file: HOME is not set" : out;
 }
 
+CredentialSource credentials_of_this_host(const std::string& auth_file) {
+    CredentialStore store(CredentialPlaces::of_this_process(auth_file));
+    std::string places = store.described();
+    return {std::move(places), [store = std::move(store)](std::string_view registry, std::string_view repository) {
+                return store.find(registry, repository);
+            }};
+}
+
+CredentialSource credentials_for_another_host() {
+    auto source = credentials_of_this_host();
+    source.places += " on this host";
+    source.find = [find = std::move(source.find)](std::string_view registry, std::string_view repository) {
+        auto found = in_step("look credentials up on this host", [&] { return find(registry, repository); });
+        if (found) found->source += " on this host";
+        return found;
+    };
+    return source;
+}
+
 std::vector<std::string> registry_aliases(std::string_view registry) {
     if (registry != docker_hub) return {std::string(registry)};
     return {std::string(docker_hub), std::string(docker_hub_key), "index.docker.io", "registry-1.docker.io"};
@@ -242,45 +259,6 @@ std::string normalised_key(std::string_view key) {
         }
     }
     return std::string(key);
-}
-
-std::optional<std::string> base64_decode(std::string_view text) {
-    if (text.size() % 4 != 0) return std::nullopt;
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); i += 4) {
-        std::uint32_t bits = 0;
-        std::size_t padding = 0;
-        for (std::size_t k = 0; k < 4; ++k) {
-            const char c = text[i + k];
-            const auto letter = base64_letters.find(c);
-            if (c == '=' && i + 4 == text.size() && k >= 2) {
-                ++padding;
-                bits <<= 6U;
-                continue;
-            }
-            if (letter == std::string_view::npos || padding != 0) return std::nullopt;
-            bits = (bits << 6U) | static_cast<std::uint32_t>(letter);
-        }
-        const std::array<char, 3> bytes{static_cast<char>(bits >> 16U & 0xffU), static_cast<char>(bits >> 8U & 0xffU),
-                                        static_cast<char>(bits & 0xffU)};
-        out.append(bytes.data(), 3 - padding);
-    }
-    return out;
-}
-
-std::string base64_encode(std::string_view bytes) {
-    std::string out;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t bits = 0;
-        const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
-        for (std::size_t k = 0; k < 3; ++k) {
-            bits = (bits << 8U) | (k < have ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-        }
-        for (std::size_t k = 0; k < 4; ++k) {
-            out.push_back(k <= have ? base64_letters[bits >> (18U - 6U * k) & 63U] : '=');
-        }
-    }
-    return out;
 }
 
 }  // namespace locald::registry

@@ -1,19 +1,13 @@
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace locald::registry {
+#include "core/base/credentials.hpp"
 
-/// What opens one registry.
-struct Credentials {
-    std::string username, password;
-    std::string identity_token;  ///< a refresh token; then username and password are empty
-    std::string source;          ///< the file or program it came from, for errors
-};
+namespace locald::registry {
 
 /// What credential lookup reads of its surroundings.
 struct CredentialPlaces {
@@ -49,15 +43,16 @@ private:
     CredentialPlaces places_;
 };
 
+/// The store of this process's surroundings. @param auth_file  as of_this_process() takes it
+CredentialSource credentials_of_this_host(const std::string& auth_file = {});
+/// The same for a pull on another host, whose errors say whose files they are.
+CredentialSource credentials_for_another_host();
+
 /// The names under which credentials of `registry` may stand, best first: docker.io is also
 /// `https://index.docker.io/v1/`, `index.docker.io` and `registry-1.docker.io`.
 std::vector<std::string> registry_aliases(std::string_view registry);
 
 /// An `auths` key without scheme, trailing slash and API version: `https://host/v1/` is `host`.
 std::string normalised_key(std::string_view key);
-
-/// RFC 4648 base64, padding needed. Nothing when it is malformed.
-std::optional<std::string> base64_decode(std::string_view text);
-std::string base64_encode(std::string_view bytes);
 
 }  // namespace locald::registry

@@ -67,7 +67,8 @@ public:
         try {
             // Who has the lock replaces the name himself.
             std::optional<host::FileLock> turn;
-            if (!in_turn && !(turn = host::FileLock::try_acquire(lock_of(path_)))) return;
+            if (!in_turn) turn = host::FileLock::try_acquire(lock_of(path_));
+            if (!in_turn && !turn) return;
             struct stat now {};
             if (::lstat(path_.c_str(), &now) == 0 && now.st_ino == status_.st_ino && now.st_dev == status_.st_dev)
                 ::unlink(path_.c_str());

@@ -23,7 +23,10 @@ CACHE = ROOT / "build/cache"
 IS_ROOT = os.geteuid() == 0
 #: Every command goes to this machine by way of a real SSH server.
 OVER_SSH = os.environ.get("LOCALD_E2E_OVER") == "ssh"
-TIMEOUT = 60
+#: The programs under test carry a sanitizer: they are slow and large.
+SANITIZED = bool(os.environ.get("LOCALD_E2E_SANITIZED"))
+PATIENCE = 4 if SANITIZED else 1
+TIMEOUT = 60 * PATIENCE
 SAFE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: Lines of progress and warnings, as they come off a terminal.
@@ -173,7 +176,7 @@ class Actor:
         }
         if world().server:
             env["LOCALD_HOST"] = "over-ssh"
-        for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LOCALD_HOLDER"):
+        for key in ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "LOCALD_HOLDER"):
             if key in os.environ:
                 env[key] = os.environ[key]
         for key, value in (extra or {}).items():
@@ -409,7 +412,7 @@ class ContainerCase(unittest.TestCase):
         self.assertEqual(done.out, b"", done)
 
     def wait_for(self, condition, what, seconds=15):
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < deadline:
             value = condition()
             if value:
@@ -420,7 +423,7 @@ class ContainerCase(unittest.TestCase):
     def finish(self, process, seconds=20):
         """The exit code and output of a process that should end by itself now."""
         try:
-            out, err = process.communicate(timeout=seconds)
+            out, err = process.communicate(timeout=seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
@@ -430,7 +433,7 @@ class ContainerCase(unittest.TestCase):
     def read_until(self, stream, wanted, seconds=20):
         """Reads a pipe's descriptor until `wanted` came; returns all of it."""
         os.set_blocking(stream.fileno(), False)
-        seen, deadline = b"", time.monotonic() + seconds
+        seen, deadline = b"", time.monotonic() + seconds * PATIENCE
         while wanted not in seen:
             if time.monotonic() > deadline:
                 self.fail(f"no {wanted!r} after {seconds} s, but {seen!r}")

@@ -16,14 +16,14 @@ import time
 import unittest
 from pathlib import Path
 
-from tests.e2e.support import IS_ROOT, ContainerCase, cgroups, descendants, parents
+from tests.e2e.support import IS_ROOT, PATIENCE, ContainerCase, cgroups, descendants, parents
 from tests.ssh.fault_proxy import FaultProxy
 from tests.ssh.server import Server
 
 #: Seconds; see timing_between_hosts(). A client sees silence after two thirds of it, and waits five for a greeting.
 LEASE = 3
 #: No stage of a connection takes longer than its deadline, and there are four: key exchange, shell, greeting, run.
-CLIENT_MOST = 30
+CLIENT_MOST = 30 * PATIENCE
 #: The lease, then the stop signal, which the container heeds, then removal; on a busy machine.
 GONE_MOST = LEASE + 12
 AT_ONCE = 8

@@ -59,13 +59,15 @@ std::optional<std::string> read_line(int handle) {
 void wait_for_end(const std::string& id, const std::function<std::unique_ptr<runtime::ContainerRuntime>()>& connect) {
     using Clock = std::chrono::steady_clock;
     for (auto reached = Clock::now(); Clock::now() - reached < unreachable_most;) {
+        bool was_there = false;
         try {
             const auto runtime = connect();
             runtime->container(id);
-            reached = Clock::now();
+            was_there = true;
             runtime->wait(id, CancelToken{});
             return;
         } catch (const Error& e) {
+            if (was_there) reached = Clock::now();  // the wait may have taken days
             // The container goes on when a connection breaks; one that is not there any more has ended.
             if (e.kind() != ErrorKind::lost && e.kind() != ErrorKind::unavailable) return;
         }

@@ -163,7 +163,12 @@ void SshEngine::take_wishes() {
 void SshEngine::wait() {
     std::vector<pollfd> entries{{wake_read_, POLLIN, 0}, {lost_ ? -1 : socket_, 0, 0}};
     const int blocked = libssh2_session_block_directions(session_);
-    entries[1].events = static_cast<short>(POLLIN | ((blocked & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0 ? POLLOUT : 0));
+    // The library reads for a channel alone. Without one, what the server says stays where it is, and only its end
+    // counts.
+    entries[1].events =
+        channels_.empty()
+            ? static_cast<short>(POLLRDHUP)
+            : static_cast<short>(POLLIN | ((blocked & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0 ? POLLOUT : 0));
     for (const auto& channel : channels_) {
         const bool running = channel.stage == Channel::Stage::running;
         short events = 0;
@@ -171,7 +176,11 @@ void SshEngine::wait() {
         if (!channel.to_local.empty()) events |= POLLOUT;
         entries.push_back({events != 0 ? channel.wish.local : -1, events, 0});
     }
-    if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR) lose("poll: " + errno_text(errno));
+    if (::poll(entries.data(), entries.size(), -1) < 0) {
+        if (errno != EINTR) lose("poll: " + errno_text(errno));
+        return;
+    }
+    if (channels_.empty() && entries[1].revents != 0) lose("the server hung up");
     std::array<char, 64> bytes{};
     while (entries[0].revents != 0 && ::read(wake_read_, bytes.data(), bytes.size()) > 0) {
     }

@@ -277,6 +277,24 @@ class Ports(ContainerCase):
         self.assert_error(done, 125, "publish port 80", "127.0.0.1", "prohibited", "AllowTcpForwarding")
         self.assertFalse(mark.exists())
 
+    def test_a_server_that_wants_a_word_now_and_then_costs_nothing_and_no_connection(self):
+        self.server.remove()
+        self.serve("ClientAliveInterval 1", "ClientAliveCountMax 1")
+        port = free_port()
+        process = self.echo("-p", f"{port}:{self.inside}")
+        before = self.seconds(process)
+        time.sleep(5)  # nobody comes meanwhile, and the server hangs up
+        self.assertLess(self.seconds(process) - before, 1)
+        connection = self.connect(port)
+        connection.sendall(b"hello")
+        self.assertEqual(connection.recv(100), b"hello")
+
+    @staticmethod
+    def seconds(process):
+        """What it had of a processor."""
+        words = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def test_a_connection_that_broke_is_made_anew(self):
         port = free_port()
         self.echo("-p", f"{port}:{self.inside}")

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "backends/protocol/frame.hpp"
 #include "backends/remote/local_socket.hpp"
 #include "backends/remote/relay.hpp"
 #include "core/base/log.hpp"
@@ -92,11 +94,38 @@ std::shared_ptr<AgentClient> try_holder(const std::string& path, const std::stri
     const auto socket = connect_to(path);
     if (!socket) return nullptr;
     try {
-        return client_of(*socket, host);
+        auto client = client_of(*socket, host);
+        const auto status = client->holder_status(protocol::timing_between_hosts().greeting);
+        if (!status && client->lost()) return nullptr;
+        if (!status)
+            throw Error(ErrorKind::unavailable,
+                        "connect to " + host + ": the process that keeps the connection says nothing");
+        if (const auto found = status->find("host"); found == status->end() || *found != host) {
+            throw Error(ErrorKind::denied, "connect to " + host + ": " + path + " leads to another host")
+                .with_remedy(
+                    "end the connections that are kept: locald host disconnect; or do without: LOCALD_HOLDER=no");
+        }
+        return client;
     } catch (const Error& e) {
         if (e.kind() != ErrorKind::lost) throw;
         return nullptr;
     }
+}
+
+/// Needs no greeting, which one of another version gives otherwise. @return whether somebody heard it
+bool tell_to_end(const std::string& path) {
+    const host::Handle socket(connect_to(path).value_or(-1));
+    if (!socket) return false;
+    std::string bytes;
+    protocol::append_frame(bytes, protocol::FrameType::control, 0, R"({"disconnect":true})");
+    if (::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes.size()))
+        return false;
+    ::shutdown(socket.get(), SHUT_WR);
+    // Until it hangs up.
+    std::array<char, 4096> rest{};
+    while (::recv(socket.get(), rest.data(), rest.size(), 0) > 0) {
+    }
+    return true;
 }
 
 /// Starts one and waits until it listens. It keeps `turn` until then, even when this process is killed meanwhile.
@@ -129,9 +158,10 @@ void start_holder(const std::string& host, const std::string& program, const hos
 
 std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const std::string& program) {
     const auto path = socket_of(host);
-    if (auto client = try_holder(path, host)) return client;
+    // Before anything in them is believed: a link there would lead to the holder of another host.
     host::ensure_private_directory(host::runtime_directory());
     host::ensure_private_directory(directory());
+    if (auto client = try_holder(path, host)) return client;
     const auto turn = host::FileLock::acquire(lock_of(path));
     if (auto client = try_holder(path, host)) return client;  // somebody else was faster
     start_holder(host, program, turn);
@@ -143,6 +173,9 @@ std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const st
 std::vector<Holder> list_holders() {
     std::vector<Holder> holders;
     std::error_code error;
+    if (!std::filesystem::exists(directory(), error)) return holders;
+    host::ensure_private_directory(host::runtime_directory());
+    host::ensure_private_directory(directory());
     for (const auto& entry : std::filesystem::directory_iterator(directory(), error)) {
         if (!entry.is_socket(error)) continue;
         const auto socket = connect_to(entry.path().string());
@@ -160,8 +193,13 @@ std::vector<Holder> list_holders() {
             holder.pid = status->at("pid").get<int>();
             holder.clients = status->at("clients").get<unsigned>();
             holders.push_back(std::move(holder));
+        } catch (const Error& e) {
+            // One of before an update: whom it leads to it cannot say, but it can be ended.
+            if (e.kind() == ErrorKind::unsupported)
+                holders.push_back({"(another version of locald)", entry.path().string(), 0, 0});
+            log(LogLevel::debug, "ask " + entry.path().string() + ": " + e.what());
         } catch (const std::exception& e) {
-            log(LogLevel::debug, "ask " + entry.path().string() + ": " + e.what());  // it is ending
+            log(LogLevel::debug, "ask " + entry.path().string() + ": " + e.what());
         }
     }
     return holders;
@@ -170,11 +208,8 @@ std::vector<Holder> list_holders() {
 std::vector<Holder> end_holders(const std::string& host) {
     std::vector<Holder> ended;
     for (auto& holder : list_holders()) {
-        if (!host.empty() && holder.host != host) continue;
-        const auto client = try_holder(holder.socket, holder.host);
-        if (!client) continue;
-        client->disconnect_holder();
-        ended.push_back(std::move(holder));
+        if (!host.empty() && holder.host != host && holder.socket != socket_of(host)) continue;
+        if (tell_to_end(holder.socket)) ended.push_back(std::move(holder));
     }
     return ended;
 }

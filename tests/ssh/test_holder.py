@@ -5,12 +5,33 @@ import re
 import shutil
 import signal
 import stat
+import subprocess
 import time
 import unittest
 from pathlib import Path
 
 from tests.e2e.support import IS_ROOT, ContainerCase, descendants
 from tests.ssh.server import Server
+
+
+#: What a holder of an older locald says, and hears.
+OLD_HOLDER = r"""
+import socket, struct, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens")
+hello = b'{"hello":{"protocol":0,"version":"0.0","boot":"b","machine":"m","kernel":"k"}}'
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(struct.pack(">IBI", len(hello), 1, 0) + hello)
+    heard = b""
+    while part := connection.recv(4096):
+        heard += part
+        if b"disconnect" in heard:
+            print(heard)
+            sys.exit()
+"""
 
 
 @unittest.skipUnless(IS_ROOT, "needs root to run a server for another account")
@@ -83,6 +104,41 @@ class Holder(ContainerCase):
             self.assertEqual(len(self.locald("host", "ls").text.splitlines()), 2)
             self.assertEqual(self.locald("host", "disconnect").code, 0)
             self.wait_for(lambda: "host-holder" not in " ".join(self.own().values()), "end of the holder")
+
+    def test_a_name_that_leads_to_another_host_is_not_believed(self):
+        self.assertEqual(self.hello(3).code, 3)
+        [first] = self.sockets()
+        self.assertEqual(self.locald("host", "disconnect").code, 0)
+        self.wait_for(lambda: not first.exists(), "end of the holder")
+        other = Server(self.who.home / "sshd-2")
+        self.addCleanup(other.remove)
+        self.who.enter(other)
+        self.assertEqual(self.hello(4, LOCALD_HOST=other.url(self.who.name)).code, 4)
+        [second] = self.sockets()
+        first.symlink_to(second)
+        self.assert_error(self.hello(), 125, "leads to another host", "host disconnect")
+        first.unlink()
+        self.assertEqual(self.locald("host", "disconnect", other.url(self.who.name)).code, 0)
+        self.wait_for(lambda: "agent" not in " ".join(self.own().values()), "end of the agent")
+
+    def test_one_of_another_version_can_be_ended(self):
+        self.hello()
+        [path] = self.sockets()
+        self.assertEqual(self.locald("host", "disconnect").code, 0)
+        self.wait_for(lambda: not path.exists(), "end of the holder")
+        process = self.who.popen(["/usr/bin/python3", "-u", "-c", OLD_HOLDER, path], stdout=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.readline(), b"listens\n")
+        self.assert_error(self.hello(), 125, "protocol 0", "host disconnect")
+        self.assertIn("another version", self.locald("host", "ls").text)
+        self.assertEqual(self.locald("host", "disconnect").code, 0)
+        out, _ = process.communicate(timeout=20)
+        self.assertIn(b"disconnect", out)
+        path.unlink()
+        self.assertEqual(self.hello(5).code, 5)
+
+    def sockets(self):
+        return [path for path in (self.who.runtime / "locald/.hosts").iterdir() if path.is_socket()]
 
     def test_a_command_hears_that_its_connection_was_ended(self):
         process = self.who.start("--quiet", "container", "run", "--rootfs", self.rootfs(), "/bin/busybox", "sleep", "60", env=self.env)

@@ -9,6 +9,7 @@
 
 #include "backends/agent/request.hpp"
 #include "backends/protocol/timing.hpp"
+#include "core/base/log.hpp"
 #include "core/base/version.hpp"
 
 namespace locald::backends {
@@ -61,8 +62,8 @@ private:
             }
             return;
         }
+        const auto found = requests_.find(stream);
         try {
-            const auto found = requests_.find(stream);
             if (found != requests_.end() && message.value("do", "") == "abandon") {
                 link_.discard(stream);
                 found->second->abandon();
@@ -73,7 +74,9 @@ private:
                 request->start();
                 requests_.emplace(stream, std::move(request));
             }  // else it has ended meanwhile
-        } catch (const std::exception&) {
+        } catch (const std::exception& e) {
+            // An error would be the end of the request, which goes on.
+            if (found != requests_.end()) return log(LogLevel::debug, std::string("take a message: ") + e.what());
             link_.send(stream, caught_error());
         }
     }

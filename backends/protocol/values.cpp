@@ -204,7 +204,11 @@ runtime::ProbeReport read_probe(const Json& json) { return read_fields<runtime::
 Json write_image_name(const oci::ImageName& name) { return write_fields(name); }
 oci::ImageName read_image_name(const Json& json) { return read_fields<oci::ImageName>(json); }
 Json write_image(const runtime::ImageSummary& image) { return write_fields(image); }
-runtime::ImageSummary read_image(const Json& json) { return read_fields<runtime::ImageSummary>(json); }
+runtime::ImageSummary read_image(const Json& json) {
+    auto image = read_fields<runtime::ImageSummary>(json);
+    image.id = without_escapes(std::move(image.id));
+    return image;
+}
 
 Json write_images(const std::vector<runtime::ImageSummary>& images) {
     auto list = Json::array();
@@ -295,7 +299,34 @@ std::string dump(const Json& json) {
     }
 }
 
+namespace {
+
+/// How many arrays and objects stand in each other at most. What copies a value later goes into itself for each of
+/// them.
+std::size_t depth_of(std::string_view text) {
+    std::size_t depth = 0, deepest = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (in_string) {
+            if (c == '\\') ++i;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            deepest = std::max(deepest, ++depth);
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            --depth;
+        }
+    }
+    return deepest;
+}
+
+}  // namespace
+
 Json parse(std::string_view text) {
+    constexpr std::size_t depth_most = 64;
+    if (depth_of(text) > depth_most) throw Error(ErrorKind::corrupt, "read JSON: it is nested too deeply");
     try {
         return Json::parse(text);
     } catch (const Json::exception& e) {

@@ -106,7 +106,13 @@ void AgentClient::take(std::uint32_t stream, const Json& message) {
             }
             greeted_.notify_all();
         }
-        if (const auto why = message.find("lost"); why != message.end()) set_lost(protocol::read_error(*why));
+        if (const auto why = message.find("lost"); why != message.end()) {
+            try {
+                set_lost(protocol::read_error(*why));
+            } catch (const Error& e) {
+                set_lost(Error(e).add_context("use the agent on " + host_));
+            }
+        }
         if (const auto status = message.find("status"); status != message.end()) {
             status_ = *status;
             greeted_.notify_all();

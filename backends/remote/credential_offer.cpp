@@ -47,6 +47,9 @@ Json CredentialOffer::look_up() const {
 void CredentialOffer::answer(AgentClient& client, const AgentStream& stream, const Json& message) {
     const auto ask = message.find("ask");
     if (ask == message.end() || *ask != "credentials") return;
+    constexpr int answers_most = 16;  // a layer each, at most; each is many times as large as its question
+    if (++answers_ > answers_most)
+        throw Error(ErrorKind::corrupt, "the agent on " + client.host() + " asks for credentials again and again");
     if (!answer_) answer_ = look_up();
     client.send(stream, *answer_);
 }

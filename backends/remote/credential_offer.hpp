@@ -24,7 +24,8 @@ private:
 
     CredentialSource source_;
     std::optional<oci::Reference> reference_;  ///< of a registry's image
-    std::optional<protocol::Json> answer_;     ///< one look for all questions: a helper may ask the user
+    int answers_ = 0;
+    std::optional<protocol::Json> answer_;  ///< one look for all questions: a helper may ask the user
 };
 
 }  // namespace locald::backends

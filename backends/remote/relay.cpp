@@ -105,6 +105,7 @@ bool Relay::step(std::chrono::milliseconds idle) {
         append(to_agent_, 0, Json{{"ping", true}});
         pinged_ = now;
     }
+    if (clients_full) heard_ = now;  // who is not listened to is not silent
     if (now - heard_ >= timing_.silence) {
         lose(Error(ErrorKind::lost,
                    name_ + ": the other side said nothing for " + std::to_string(timing_.silence / 1s) + " seconds"));
@@ -203,7 +204,9 @@ void Relay::read_agent() {
 void Relay::take_from_agent(const Frame& frame) {
     if (frame.stream != 0) return pass_back(frame);
     if (!greeting_.empty() || !frame.payload.starts_with(R"({"hello":)")) return;
-    protocol::append_frame(greeting_, frame.type, 0, frame.payload);
+    // Nothing else that stands beside it, for it goes to every client.
+    protocol::append_frame(greeting_, frame.type, 0,
+                           protocol::dump(Json{{"hello", protocol::parse(frame.payload).at("hello")}}));
     for (const auto& client : clients_) client->outgoing += greeting_;
 }
 

@@ -9,6 +9,7 @@
 
 #include "backends/protocol/detached_values.hpp"
 #include "backends/remote/read_answer.hpp"
+#include "core/host/handle.hpp"
 #include "core/host/pipe.hpp"
 
 namespace locald::backends {
@@ -51,6 +52,7 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
       watch_(std::move(watch)),
       client_(std::move(client)),
       stream_(client_->open()) {
+    host::Handle unread;  // the end of stdin that nobody has until the request is accepted
     try {
         Ends ends;
         switch (stdio.mode) {
@@ -58,7 +60,7 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
                 const auto user = [](int handle) { return handle < 0 ? nowhere() : Port{handle, false, false}; };
                 if (stdio.in >= 0) ends.in = Port{stdio.in, false, false};
                 ends.out = user(stdio.out);
-                ends.err = user(stdio.err);
+                if (!watch_ || !watch_->terminal) ends.err = user(stdio.err);
                 break;
             }
             case Mode::pipes: {
@@ -66,6 +68,7 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
                 in_ = in[1];
                 out_ = out[0];
                 err_ = err[0];
+                unread.reset(in[0]);
                 ends = {Port{in[0]}, Port{out[1]}, Port{err[1]}};
                 break;
             }
@@ -105,6 +108,7 @@ RemoteContainer::RemoteContainer(std::shared_ptr<AgentClient> client, Json reque
             }
         });
         if (ends.in) client_->link().read_from(stream_->number(), FrameType::in, *ends.in);
+        (void)unread.release();
     } catch (...) {
         client_->close(*stream_);
         close_handles();
@@ -161,19 +165,45 @@ void RemoteContainer::signal(int number) { client_->send(*stream_, Json{{"do", "
 
 bool RemoteContainer::drops(int number) {
     client_->send(*stream_, Json{{"do", "drops"}, {"number", number}});
-    try {
-        return client_
-            ->wait_for(*stream_, "drops", {}, {},
-                       [this](const AgentStream&, const Json& message) { take_mark(message); })
-            .get<bool>();
-    } catch (const Error&) {
-        return false;  // it has ended, and wait() says how
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds answer_most(10000);
+    const auto end = Clock::now() + answer_most;
+    const std::lock_guard lock(mutex_);
+    while (!status_ && !error_ && Clock::now() < end) {
+        const auto message = take_message(answer_most);
+        if (!message) continue;
+        if (const auto drops = message->find("drops"); drops != message->end())
+            return drops->is_boolean() && drops->get<bool>();
     }
+    return false;  // it has ended, and wait() says how
 }
 
 runtime::ExitStatus RemoteContainer::stop(std::chrono::milliseconds grace) {
     client_->send(*stream_, Json{{"do", "stop"}, {"grace", protocol::write_milliseconds(grace)}});
     return wait();
+}
+
+std::optional<Json> RemoteContainer::take_message(std::chrono::milliseconds most) {
+    try {
+        auto message = stream_->next(most);
+        if (!message) return std::nullopt;
+        if (const auto error = message->find("error"); error != message->end()) {
+            error_ = client_->error_of(*error);
+        } else if (const auto exit = message->find("exit"); exit != message->end()) {
+            status_ = protocol::read_exit(*exit);
+        } else {
+            take_mark(*message);
+        }
+        return message;
+    } catch (const Json::exception& e) {
+        error_.emplace(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
+    } catch (Error& e) {
+        error_ = e.add_context("wait for container " + id_)
+                     .with_remedy(is_attachment_ ? "see what became of it: locald container ls -a"
+                                                 : "its exit status is not known; the agent there stops it once it "
+                                                   "sees that nobody listens");
+    }
+    return std::nullopt;
 }
 
 std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::chrono::milliseconds> timeout) {
@@ -188,27 +218,7 @@ std::optional<runtime::ExitStatus> RemoteContainer::take_end(std::optional<std::
             if (spent > *timeout) return std::nullopt;
             most = std::min(most, *timeout - spent);
         }
-        try {
-            const auto message = stream_->next(most);
-            if (!message) {
-                if (timeout && Clock::now() - begin >= *timeout) return std::nullopt;
-                continue;
-            }
-            if (const auto error = message->find("error"); error != message->end()) {
-                error_ = client_->error_of(*error);
-            } else if (const auto exit = message->find("exit"); exit != message->end()) {
-                status_ = protocol::read_exit(*exit);
-            } else {
-                take_mark(*message);
-            }
-        } catch (const Json::exception& e) {
-            error_.emplace(ErrorKind::corrupt, "read the agent's answer: " + std::string(e.what()));
-        } catch (Error& e) {
-            error_ = e.add_context("wait for container " + id_)
-                         .with_remedy(is_attachment_ ? "see what became of it: locald container ls -a"
-                                                     : "its exit status is not known; the agent there stops it once it "
-                                                       "sees that nobody listens");
-        }
+        if (!take_message(most) && timeout && Clock::now() - begin >= *timeout) return std::nullopt;
     }
     // All that it said is written before its end is told.
     if (status_) {

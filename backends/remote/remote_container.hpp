@@ -55,6 +55,8 @@ private:
     struct Ends;
     void take_mark(const protocol::Json& message) const;
     void close_handles() noexcept;
+    /// What comes next, kept when it is the end. Needs mutex_.
+    std::optional<protocol::Json> take_message(std::chrono::milliseconds most);
     std::optional<runtime::ExitStatus> take_end(std::optional<std::chrono::milliseconds> timeout);
 
     const bool is_attachment_;  ///< its end is not the container's

@@ -136,6 +136,14 @@ TEST(Values, ErrorsDriveNoTerminal) {
     EXPECT_EQ(read_error(write_error(error)).message(), "a?]0;title? b?31m \xC3\xA4?");
 }
 
+TEST(Values, NestingHasALimitAndBracketsInTextAreNone) {
+    const auto nested = [](std::size_t levels) { return parse(std::string(levels, '[') + std::string(levels, ']')); };
+    EXPECT_NO_THROW(nested(64));
+    EXPECT_THROW(nested(65), Error);
+    EXPECT_NO_THROW(parse("[\"" + std::string(100, '[') + "\\\"" + std::string(100, '{') + "\"]"));
+    EXPECT_THROW(parse("[\"\\\\\"," + std::string(100, '[')), Error);
+}
+
 TEST(Values, WhatIsNoUtf8IsSaidAndNotChanged) {
     bundle::RunOptions run;
     run.command = {"\xFF"};

@@ -62,6 +62,9 @@ TEST(BadAgent, IsNamedWithARemedy) {
     EXPECT_THAT(answer_to(frame(FrameType::control, 1, "{nonsense")), is_named("JSON"));
     EXPECT_THAT(answer_to(frame(FrameType::control, 1, "[1]")), is_named("no object"));
     EXPECT_THAT(answer_to(frame(FrameType::credit, 1, "12")), is_named("credit"));
+    const std::string deep = "{\"x\":" + std::string(400000, '[') + std::string(400000, ']') + "}";
+    EXPECT_THAT(answer_to(frame(FrameType::control, 1, deep)), is_named("nested"));
+    EXPECT_THAT(answer_to(frame(FrameType::control, 0, R"({"lost":1})")), HasSubstr("the agent on far"));
 }
 
 TEST(BadAgent, MaySpeakOfWhatNobodyAskedFor) {

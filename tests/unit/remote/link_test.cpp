@@ -140,6 +140,16 @@ TEST(Link, SignalsAndQuestionsReachTheContainer) {
     EXPECT_EQ(container->wait(), (runtime::ExitStatus{0, SIGUSR1}));
 }
 
+TEST(Link, AQuestionAfterItsEndKeepsTheStatus) {
+    Linked linked;
+    const auto container = linked.made->run_container({}, {}, pipes(), {}, {});
+    container->close_stdin();
+    host::read_to_end(container->stdout_handle(), [](std::string_view) {});
+    std::this_thread::sleep_for(200ms);
+    EXPECT_FALSE(container->drops(SIGINT));
+    EXPECT_EQ(container->wait(), (runtime::ExitStatus{7, 0}));
+}
+
 TEST(Link, StopUsesTheContainersOwnSignal) {
     Linked linked;
     bundle::RunOptions options;

@@ -96,7 +96,13 @@ def processes_that_show_it():
 
 
 def files_that_hold_it(*directories):
-    return [path for top in directories for path in map(str, [top, *Path(top).rglob("*")])
+    """Directories that go away meanwhile are passed over."""
+    def below(top):
+        yield top
+        for directory, _, names in os.walk(top):
+            yield from (os.path.join(directory, name) for name in names)
+
+    return [path for top in directories for path in map(str, below(top))
             if os.path.isfile(path) and not os.path.islink(path) and holds_secret(path)]
 
 

@@ -23,6 +23,9 @@ TEST(Table, LetsNobodyPlayWithTheTerminal) {
     Table table({"NAME"});
     table.add({"a\033[2Jb\nc"});
     EXPECT_EQ(table.str(), "NAME\na [2Jb c\n");
+    EXPECT_EQ(printable("a\xC2\x9B"
+                        "31m ä\xC2"),
+              "a 31m ä\xC2");
 }
 
 TEST(HumanSize, CountsInThousands) {

@@ -45,7 +45,7 @@ class Spec(SetuidCase):
 
     def test_exec_waits_for_the_program_of_a_container_that_begins(self):
         bundle, name = self.bundle("sleep", "100"), self.new_id()
-        words = ["strace", "-f", "-qq", "-u", self.who.name, "-o", "/dev/null", "--inject=execve,execveat:delay_enter=400000", world().shim,
+        words = ["strace", "-f", "-qq", "-u", self.who.name, "-o", "/dev/null", "--inject=execve,execveat:delay_enter=200000", world().shim,
                  "bundle", "run", "--bundle", bundle.dir, "--id", name]
         process = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, cwd=self.who.home,
                                    env={"PATH": SAFE_PATH, "HOME": str(self.who.home)})

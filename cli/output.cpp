@@ -44,18 +44,7 @@ void note(std::string_view text) {
     if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
 
-std::string printable(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        // C1 control characters are two bytes in UTF-8, and some terminals obey them.
-        const bool is_c1 = byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-        out += byte < 0x20 || byte == 0x7F || is_c1 ? ' ' : text[i];
-        i += is_c1 ? 1 : 0;
-    }
-    return out;
-}
+std::string printable(std::string_view text) { return without_controls(text, ' '); }
 
 std::size_t text_columns(std::string_view text) {
     return static_cast<std::size_t>(std::count_if(

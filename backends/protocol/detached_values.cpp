@@ -79,15 +79,15 @@ Json write_detached_start(const runtime::DetachedStart& start) { return write_fi
 
 runtime::DetachedStart read_detached_start(const Json& json) {
     auto start = read_fields<runtime::DetachedStart>(json);
-    start.id = without_escapes(std::move(start.id));
-    for (auto& warning : start.warnings) warning = without_escapes(std::move(warning));
+    start.id = without_escapes(start.id);
+    for (auto& warning : start.warnings) warning = without_escapes(warning);
     return start;
 }
 
 Json write_container(const runtime::ContainerInfo& container) { return write_fields(container); }
 runtime::ContainerInfo read_container(const Json& json) {
     auto container = read_fields<runtime::ContainerInfo>(json);
-    container.id = without_escapes(std::move(container.id));
+    container.id = without_escapes(container.id);
     return container;
 }
 Json write_exec_options(const runtime::ExecOptions& options) { return write_fields(options); }

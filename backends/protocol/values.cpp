@@ -7,6 +7,7 @@
 
 #include "backends/protocol/fields.hpp"
 #include "core/base/base64.hpp"
+#include "core/base/text.hpp"
 #include "core/oci/runtime_spec.hpp"
 
 namespace locald::protocol {
@@ -206,7 +207,7 @@ oci::ImageName read_image_name(const Json& json) { return read_fields<oci::Image
 Json write_image(const runtime::ImageSummary& image) { return write_fields(image); }
 runtime::ImageSummary read_image(const Json& json) {
     auto image = read_fields<runtime::ImageSummary>(json);
-    image.id = without_escapes(std::move(image.id));
+    image.id = without_escapes(image.id);
     return image;
 }
 
@@ -236,7 +237,7 @@ Credentials read_credentials(const Json& json) {
         return std::move(*bytes);
     };
     return {decoded("username", crossing.username), decoded("password", crossing.password),
-            decoded("identityToken", crossing.identity_token), without_escapes(std::move(crossing.source))};
+            decoded("identityToken", crossing.identity_token), without_escapes(crossing.source)};
 }
 
 Json write_bundle(const bundle::ContainerBundle& bundle) {
@@ -276,19 +277,7 @@ std::chrono::milliseconds read_milliseconds(const Json& json) {
     return std::chrono::milliseconds(json.get<std::uint32_t>());
 }
 
-std::string without_escapes(std::string text) {
-    std::replace_if(
-        text.begin(), text.end(),
-        [](char c) {
-            return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || static_cast<unsigned char>(c) == 0x7F;
-        },
-        '?');
-    // C1 control characters are two bytes in UTF-8, and some terminals obey them.
-    for (std::size_t at = 0; (at = text.find('\xC2', at)) != std::string::npos; ++at) {
-        if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) < 0xA0) text.replace(at, 2, "?");
-    }
-    return text;
-}
+std::string without_escapes(std::string_view text) { return without_controls(text, '?', "\t"); }
 
 std::string dump(const Json& json) {
     try {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/credentials.hpp"
@@ -47,7 +48,7 @@ Progress read_progress(const Json& json);
 Json write_error(const Error& error);
 /// What the other side says is shown to people: control characters become `?`.
 Error read_error(const Json& json);
-std::string without_escapes(std::string text);
+std::string without_escapes(std::string_view text);
 
 /// One line of JSON. @throws Error(invalid) when a text in it is not UTF-8, which JSON cannot say
 std::string dump(const Json& json);

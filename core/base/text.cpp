@@ -112,6 +112,19 @@ std::string_view trim(std::string_view text) noexcept {
     return text.substr(first, text.find_last_not_of(blank) - first + 1);
 }
 
+std::string without_controls(std::string_view text, char by, std::string_view kept) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool is_c1 = byte(i) == 0xC2 && i + 1 < text.size() && byte(i + 1) < 0xA0;
+        const bool is_control = byte(i) < 0x20 || byte(i) == 0x7F;
+        out += is_c1 || (is_control && kept.find(text[i]) == std::string_view::npos) ? by : text[i];
+        if (is_c1) ++i;
+    }
+    return out;
+}
+
 std::string without_query(std::string_view address) { return std::string(address.substr(0, address.find('?'))); }
 
 std::string clean_path(std::string_view path) {

@@ -25,6 +25,10 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 /// `text` without blanks, tabs and line ends at both ends.
 std::string_view trim(std::string_view text) noexcept;
 
+/// `text` with `by` for each control character that is not in `kept`: those below the blank, DEL, and those that are
+/// two bytes in UTF-8 (C1), which some terminals obey.
+std::string without_controls(std::string_view text, char by, std::string_view kept = {});
+
 /// An address without what stands behind a question mark: where it leads, which is what a reader of an error wants.
 std::string without_query(std::string_view address);
 

@@ -105,6 +105,15 @@ TEST(CleanPath, GoesByTheTextAlone) {
     EXPECT_EQ(clean_path("/a/"), "/a");
 }
 
+TEST(WithoutControls, ReplacesAllThatATerminalObeys) {
+    EXPECT_EQ(without_controls("a\tb\x1b[2J\x7f\n", '?'), "a?b?[2J??");
+    EXPECT_EQ(without_controls("a\tb\n", '?', "\t"), "a\tb?");
+    EXPECT_EQ(without_controls("\xC2\x9B"
+                               "31m \xC2\xA0\xC3\xA4\xC2",
+                               ' '),
+              " 31m \xC2\xA0\xC3\xA4\xC2");
+}
+
 TEST(PlainJson, EndsAtWhatAStringMustEscapeOrDecode) {
     for (std::size_t before = 0; before < 20; ++before) {
         const std::string plain(before, 'x');

@@ -1,5 +1,6 @@
 #include "backends/hosts/fingerprint.hpp"
 
+#include "core/base/base64.hpp"
 #include "core/base/sha256.hpp"
 
 namespace locald::backends {
@@ -8,6 +9,7 @@ namespace {
 
 constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// Up to what is no digit, padded or not: base64_decode() refuses what a file of keys may have.
 std::string decoded(std::string_view text) {
     std::string bytes;
     unsigned held = 0, bits = 0;
@@ -23,15 +25,9 @@ std::string decoded(std::string_view text) {
     return bytes;
 }
 
-/// RFC 4648, section 4, without padding.
-std::string encoded(std::string_view bytes) {
-    std::string text;
-    unsigned held = 0, bits = 0;
-    for (const char c : bytes) {
-        held = held << 8U | static_cast<unsigned char>(c);
-        for (bits += 8; bits >= 6; bits -= 6) text.push_back(digits[(held >> (bits - 6)) & 63U]);
-    }
-    if (bits > 0) text.push_back(digits[(held << (6 - bits)) & 63U]);
+std::string encoded_without_padding(std::string_view bytes) {
+    auto text = base64_encode(bytes);
+    text.resize(text.find_last_not_of('=') + 1);
     return text;
 }
 
@@ -46,7 +42,9 @@ std::string bytes_of_hex(std::string_view hex) {
 
 }  // namespace
 
-std::string fingerprint_of(std::string_view blob) { return "SHA256:" + encoded(bytes_of_hex(sha256_of(blob).hex())); }
+std::string fingerprint_of(std::string_view blob) {
+    return "SHA256:" + encoded_without_padding(bytes_of_hex(sha256_of(blob).hex()));
+}
 
 std::string fingerprint_of_base64(std::string_view key) { return fingerprint_of(decoded(key)); }
 

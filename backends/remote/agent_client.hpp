@@ -77,8 +77,6 @@ public:
 
     /// Of a connection that a holder keeps (relay.hpp): what it says about itself, or nothing.
     std::optional<protocol::Json> holder_status(std::chrono::milliseconds most);
-    /// Asks the holder to end the connection.
-    void disconnect_holder() { link_.send(0, protocol::Json{{"disconnect", true}}); }
 
     /// Told what else the agent says about a request.
     using Other = std::function<void(const AgentStream&, const protocol::Json&)>;

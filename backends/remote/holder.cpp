@@ -40,6 +40,13 @@ constexpr int turn_number = 4;
 /// Not a name that a container may have: its neighbours are states.
 std::string directory() { return host::runtime_directory() + "/.hosts"; }
 
+/// Where both directories are nobody else's: before that nothing in them is believed, as a link there would lead to the
+/// holder of another host. @throws Error
+void ensure_own_directory() {
+    host::ensure_private_directory(host::runtime_directory());
+    host::ensure_private_directory(directory());
+}
+
 /// FNV-1a: a name that fits into a socket's path; the holder's own word tells two hosts of one name apart.
 std::string short_name(const std::string& host) {
     std::uint64_t hash = 14695981039346656037ULL;
@@ -99,9 +106,9 @@ std::shared_ptr<AgentClient> try_holder(const std::string& path, const std::stri
         if (!status && client->lost()) return nullptr;
         if (!status)
             throw Error(ErrorKind::unavailable,
-                        "connect to " + host + ": the process that keeps the connection says nothing");
+                        "connect to " + without_query(host) + ": the process that keeps the connection says nothing");
         if (const auto found = status->find("host"); found == status->end() || *found != host) {
-            throw Error(ErrorKind::denied, "connect to " + host + ": " + path + " leads to another host")
+            throw Error(ErrorKind::denied, "connect to " + without_query(host) + ": " + path + " leads to another host")
                 .with_remedy(
                     "end the connections that are kept: locald host disconnect; or do without: LOCALD_HOLDER=no");
         }
@@ -158,9 +165,7 @@ void start_holder(const std::string& host, const std::string& program, const hos
 
 std::shared_ptr<AgentClient> connect_by_holder(const std::string& host, const std::string& program) {
     const auto path = socket_of(host);
-    // Before anything in them is believed: a link there would lead to the holder of another host.
-    host::ensure_private_directory(host::runtime_directory());
-    host::ensure_private_directory(directory());
+    ensure_own_directory();
     if (auto client = try_holder(path, host)) return client;
     const auto turn = host::FileLock::acquire(lock_of(path));
     if (auto client = try_holder(path, host)) return client;  // somebody else was faster
@@ -174,8 +179,7 @@ std::vector<Holder> list_holders() {
     std::vector<Holder> holders;
     std::error_code error;
     if (!std::filesystem::exists(directory(), error)) return holders;
-    host::ensure_private_directory(host::runtime_directory());
-    host::ensure_private_directory(directory());
+    ensure_own_directory();
     for (const auto& entry : std::filesystem::directory_iterator(directory(), error)) {
         if (!entry.is_socket(error)) continue;
         const auto socket = connect_to(entry.path().string());

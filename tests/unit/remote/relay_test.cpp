@@ -36,10 +36,11 @@ public:
         });
     }
     ~Relayed() {
-        if (!ended) client()->disconnect_holder();
+        if (!ended) disconnect();
         relay_.join();
         agent_.join();
     }
+    void disconnect() const { client()->link().send(0, {{"disconnect", true}}); }
     std::shared_ptr<AgentClient> client() const {
         const int end = connect_to(path).value_or(-1);
         return std::make_shared<AgentClient>(end, end, "far");
@@ -117,7 +118,7 @@ TEST(Relay, SaysWhatItKeepsAndEndsWhenAsked) {
     ASSERT_TRUE(status);
     EXPECT_EQ((*status)["host"], "far");
     EXPECT_EQ((*status)["clients"], 0);
-    relayed.client()->disconnect_holder();
+    relayed.disconnect();
     try {
         for (int i = 0; i < 100; ++i) one->call({{"do", "list"}});
         FAIL();

@@ -25,11 +25,14 @@ std::chrono::milliseconds parse_grace(const std::string& text) {
     return std::chrono::seconds(*seconds);
 }
 
-bool has_ended(runtime::ContainerRuntime& runtime, const std::string& id) {
+bool is_over(runtime::ContainerInfo::Status status) {
     using Status = runtime::ContainerInfo::Status;
+    return status == Status::exited || status == Status::lost;
+}
+
+bool has_ended(runtime::ContainerRuntime& runtime, const std::string& id) {
     try {
-        const auto status = runtime.container(id).status;
-        return status == Status::exited || status == Status::lost;
+        return is_over(runtime.container(id).status);
     } catch (const Error& e) {
         if (e.kind() != ErrorKind::not_found) throw;
         return true;  // --rm
@@ -40,21 +43,17 @@ bool has_ended(runtime::ContainerRuntime& runtime, const std::string& id) {
 void stop_by(runtime::ContainerRuntime& runtime, const std::string& name, int signal, std::chrono::milliseconds grace) {
     constexpr std::chrono::milliseconds look_every(50);
     const auto info = runtime.container(name);
-    if (info.detached && !has_ended(runtime, info.id)) {
-        try {
-            runtime.kill(info.id, signal);
-        } catch (const Error&) {
-            if (!has_ended(runtime, info.id)) throw;
-        }
-        const auto end = std::chrono::steady_clock::now() + grace;
-        while (!has_ended(runtime, info.id)) {
-            if (std::chrono::steady_clock::now() >= end) break;
-            std::this_thread::sleep_for(look_every);
-        }
-        if (has_ended(runtime, info.id)) return;
-        grace = std::chrono::milliseconds(0);
+    if (!info.detached || is_over(info.status)) return runtime.stop(info.id, grace);
+    try {
+        runtime.kill(info.id, signal);
+    } catch (const Error&) {
+        if (!has_ended(runtime, info.id)) throw;
     }
-    runtime.stop(info.id, grace);
+    const auto end = std::chrono::steady_clock::now() + grace;
+    while (!has_ended(runtime, info.id)) {
+        if (std::chrono::steady_clock::now() >= end) return runtime.stop(info.id, std::chrono::milliseconds(0));
+        std::this_thread::sleep_for(look_every);
+    }
 }
 
 class ContainerStop final : public CommandBody {

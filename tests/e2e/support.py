@@ -149,9 +149,7 @@ class Actor:
             path.chmod(mode)
         Actor.made.append(self)
         if world().server:
-            # The tests' own pair needs its modules where an installed one has them; the static one has none.
-            self.directory("data/locald", 0o700)
-            (self.directory("data/locald/agents", 0o700) / "lib").symlink_to(world().dir / "lib")
+            self.lend_modules("data")
             self.enter(world().server)
             # It is this host, and sees all of its files; else nothing could be mounted.
             hosts = {"over-ssh": {"url": world().server.url(self.name), "shared": ["/=/"]}}
@@ -190,6 +188,11 @@ class Actor:
     def session(self):
         """The environment of a session that finds the same places when it comes by another way."""
         return {key: value for key, value in self.environment().items() if key.startswith(("XDG_", "TMP", "HOME"))}
+
+    def lend_modules(self, data):
+        """The tests' own pair, brought to this data directory, needs its modules where an installed one has them; the static one has none."""
+        self.directory(f"{data}/locald", 0o700)
+        (self.directory(f"{data}/locald/agents", 0o700) / "lib").symlink_to(world().dir / "lib")
 
     def enter(self, server, **environment):
         """Lets this actor log in at `server`, to sessions with his own places and this beside."""

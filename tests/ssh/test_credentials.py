@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.e2e import images
 from tests.e2e.registry import Registry, login
-from tests.e2e.support import IS_ROOT, SAFE_PATH, ContainerCase, actor, descendants, world
+from tests.e2e.support import IS_ROOT, SAFE_PATH, ContainerCase, actor, descendants
 from tests.ssh.server import Server
 
 WORD = "a-secret-word-of-this-host"
@@ -128,9 +128,7 @@ class Case(ContainerCase):
         self.addCleanup(self.server.remove)
         self.there = self.other.directory("there", 0o700)
         self.addCleanup(shutil.rmtree, self.there, ignore_errors=True)
-        # A pair of the tests' own finds its modules where an installed one has them; the static one has none.
-        self.other.directory("there/locald", 0o700)
-        (self.other.directory("there/locald/agents", 0o700) / "lib").symlink_to(world().dir / "lib")
+        self.other.lend_modules("there")
         self.server.admit(self.other.name, self.who.home, self.who.uid, self.who.gid,
                           {**self.other.session, "XDG_DATA_HOME": self.there})
         self.addCleanup(shutil.rmtree, self.who.home / ".ssh")

@@ -86,6 +86,23 @@ private:
     std::thread thread_;
 };
 
+/// Has none, and does nothing.
+class FakeImages : public runtime::Images {
+public:
+    runtime::ImageSummary pull(const oci::ImageName&, const runtime::PullOptions&, const ProgressSink&,
+                               const CancelToken&) override {
+        return {};
+    }
+    std::vector<runtime::ImageSummary> list() override { return {}; }
+    std::string inspect(const std::string&) override { return {}; }
+    runtime::ImageSummary remove(const std::string&) override { return {}; }
+    runtime::ImageSummary import(const oci::ImageName&, const std::string&, const ProgressSink&,
+                                 const CancelToken&) override {
+        return {};
+    }
+    void export_to(const std::string&, const std::string&, const ProgressSink&, const CancelToken&) override {}
+};
+
 class FakeRuntime : public runtime::ContainerRuntime {
 public:
     runtime::ProbeReport probe() override { return {"fake", true, {}}; }

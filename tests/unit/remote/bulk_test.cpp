@@ -49,21 +49,8 @@ std::string failure_of(F&& body) {
 }
 
 /// Reads what `wanted` names, and writes what it is told to.
-class TestImages final : public runtime::Images {
+class TestImages final : public FakeImages {
 public:
-    runtime::ImageSummary pull(const oci::ImageName&, const runtime::PullOptions&, const ProgressSink&,
-                               const CancelToken&) override {
-        return {};
-    }
-    std::vector<runtime::ImageSummary> list() override { return {}; }
-    std::string inspect(const std::string&) override { return {}; }
-    runtime::ImageSummary remove(const std::string&) override { return {}; }
-    runtime::ImageSummary import(const oci::ImageName&, const std::string&, const ProgressSink&,
-                                 const CancelToken&) override {
-        return {};
-    }
-    void export_to(const std::string&, const std::string&, const ProgressSink&, const CancelToken&) override {}
-
     runtime::ImageSummary import_from(FileSource& source, const oci::ImageName& name, const std::string& name_as,
                                       const ProgressSink& progress, const CancelToken&) override {
         std::vector<std::byte> block(100'000);

@@ -26,7 +26,7 @@ namespace {
 
 using Ask = std::function<void(const CredentialSource&)>;
 
-class PulledImages final : public runtime::Images {
+class PulledImages final : public FakeImages {
 public:
     explicit PulledImages(Ask ask) : ask_(std::move(ask)) {}
     runtime::ImageSummary pull(const oci::ImageName&, const runtime::PullOptions& options, const ProgressSink&,
@@ -34,14 +34,6 @@ public:
         ask_(options.credentials);
         return {};
     }
-    std::vector<runtime::ImageSummary> list() override { return {}; }
-    std::string inspect(const std::string&) override { return {}; }
-    runtime::ImageSummary remove(const std::string&) override { return {}; }
-    runtime::ImageSummary import(const oci::ImageName&, const std::string&, const ProgressSink&,
-                                 const CancelToken&) override {
-        return {};
-    }
-    void export_to(const std::string&, const std::string&, const ProgressSink&, const CancelToken&) override {}
 
 private:
     Ask ask_;

@@ -21,7 +21,7 @@ struct HostKeyKind {
 std::span<const HostKeyKind> host_key_kinds() noexcept;
 
 /// The key types to ask a server for: `known` first, as ssh does it, then all others, so that a server with another key
-/// than the known is told by its key. A name that the library lacks is passed over by it.
+/// than the known is told by its key.
 std::string host_key_wish(const std::vector<std::string>& known);
 
 /// Whether a file is a private key of RSA, as OpenSSH or OpenSSL write it.
